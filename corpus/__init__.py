@@ -1,0 +1,69 @@
+"""The corpus room: from a spec to clauses, briefs, documents and chats. These functions are its door."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from corpus.generation import GenerateReport
+    from corpus.imports import ImportReport
+    from corpus.preview import Preview
+    from corpus.recipe import Recipe
+    from corpus.stage import Progress
+    from corpus.store import Store, WritingStore
+
+
+def write_starter(folder: Path) -> Path:
+    """Write `recipe.yaml` and `spec.md` into `folder`; returns the recipe's path.
+
+    Raises:
+        RecipeError: there is a recipe or a spec already.
+    """
+    from corpus import starter
+
+    return starter.write_starter(folder)
+
+
+def check_plan(recipe: Recipe) -> None:
+    """Raise what is wrong with a recipe's spec, genres or library, before a run is made of it."""
+    from corpus import generation
+
+    generation.make_plan(recipe)
+
+
+def refuse_stale(recipe: Recipe, store: Store) -> None:
+    """Refuse a recipe that would leave finished work of the run behind; see `corpus.generation`."""
+    from corpus import generation
+
+    generation.refuse_stale(recipe, store, generation.make_plan(recipe))
+
+
+def preview_run(recipe: Recipe) -> Preview:
+    """What `generate_corpus` would write; writes nothing."""
+    from corpus import preview as inside
+
+    return inside.preview(recipe)
+
+
+def generate_corpus(
+    recipe: Recipe,
+    store: WritingStore,
+    progress: Progress,
+    *,
+    top_up: bool = False,
+    refresh_context: bool = False,
+) -> GenerateReport:
+    """Clauses, briefs, documents and chats: whatever of them is missing. See `corpus.generation`."""
+    from corpus import generation
+
+    return generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
+
+
+def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str) -> ImportReport:
+    """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
+    from corpus import imports, models
+
+    base = (recipe.train.model, recipe.train.revision)
+    return imports.import_rows(store, files, set_name, models.token_counter(*base), models.chat_token_counter(*base))

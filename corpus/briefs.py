@@ -1,0 +1,231 @@
+"""Briefs: what exactly is to be written, each a pure function of recipe, spec and genre library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+
+import pyarrow as pa
+
+import prompts
+from corpus.allocation import allocate
+from corpus.errors import RecipeError
+from corpus.outline import BRIEFED
+from corpus.recipe import Recipe
+from corpus.spec import Clause, context_of
+from corpus.store import Store, WritingStore
+from corpus.store.identity import content_id, draw
+from corpus.store.schema import TABLES
+from prompts import Genre
+
+
+@dataclass(frozen=True)
+class Brief:
+    """One document or chat to write; the columns of the `briefs` table but for `pass_hash`."""
+
+    brief_id: str
+    kind: str
+    stance: str
+    clause_ids: tuple[str, ...]
+    assertion_ids: tuple[str, ...]
+    domain: str | None
+    subdomain: str | None
+    genre: str | None
+    """The genre of a document; a chat has none."""
+    idea: str
+    """The situation of a document; the kind of question of a chat."""
+    variant: int
+    """Counts briefs that are alike in everything else."""
+    prompt_hash: str
+    context_hash: str
+    model: str
+    sampling: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class BriefsReport:
+    """How the briefs of the current recipe compare with those of the run."""
+
+    new: int
+    kept: int
+    other_context: int
+    """Kept, although what their prompt shows besides the clause has changed."""
+    stale: int
+    """Briefs of the run that the current recipe no longer asks for."""
+    stale_finished: int
+    """Stale briefs whose document or chat is written already."""
+
+
+def library(recipe: Recipe) -> dict[str, Genre]:
+    """The genres the recipe weighs, by name.
+
+    Raises:
+        RecipeError: the recipe names a genre that is not there, or a card in its folder is broken.
+    """
+    try:
+        cards = prompts.genres(recipe.generate.genre_folder)
+    except prompts.PromptError as error:
+        raise RecipeError(f"generate.genre_folder: {error}") from None
+    return {name: cards[name] for name, weight in genre_weights(recipe, cards).items() if weight > 0}
+
+
+def genre_weights(recipe: Recipe, cards: Mapping[str, Genre]) -> dict[str, float]:
+    """Weight of every genre in use: the recipe's, or the whole library evenly."""
+    weights = recipe.generate.genres
+    if weights is None:
+        return dict.fromkeys(cards, 1.0)
+    for name in weights:
+        if name not in cards:
+            near = get_close_matches(name, cards, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(cards)}"
+            raise RecipeError(f"generate.genres: there is no genre '{name}'; {hint}")
+    return dict(weights)
+
+
+def plan_briefs(recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str]) -> list[Brief]:
+    """All briefs of a recipe, in the order of their allocation; no model is called."""
+    usable = [clause for clause in clauses if split[clause.clause_id] == "train"]
+    subjects = [clause.clause_id for clause in usable if clause.kind in BRIEFED]
+    if not subjects and recipe.generate.documents + recipe.generate.chats > 0:
+        raise RecipeError(
+            f"every clause is held out (spec.hold_out.fraction {recipe.spec.hold_out.fraction if recipe.spec else 0}); "
+            f"lower it so that something is left to write about"
+        )
+    contexts = _contexts(usable)
+    return [*_documents(recipe, subjects, contexts), *_chats(recipe, subjects, contexts)]
+
+
+def context_text(usable: Sequence[Clause], clause: Clause) -> str:
+    """What stands with a clause in the spec: its examples and commentary, held-out ones left out."""
+    return "\n\n".join(neighbour.text for neighbour in context_of(usable, clause))
+
+
+def _contexts(usable: Sequence[Clause]) -> dict[str, str]:
+    return {clause.clause_id: context_text(usable, clause) for clause in usable if clause.kind in BRIEFED}
+
+
+def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
+    cards = library(recipe)
+    weights = genre_weights(recipe, cards) if recipe.generate.genres is None else recipe.generate.genres
+    prompt_hash = _prompt_hash(recipe, "document")
+    seen: dict[tuple[str, str], int] = {}
+    for clause_id, genre, _ in allocate(subjects, weights, recipe.generate.documents, recipe.seed):
+        card = cards[genre]
+        earlier = seen.get((clause_id, genre), 0)
+        seen[clause_id, genre] = earlier + 1
+        # Every idea of the card once before any of them again, in an order of this clause's own.
+        ideas = sorted(card.ideas, key=lambda idea: draw("idea", recipe.seed, clause_id, genre, idea))
+        yield _brief(
+            recipe, "document", clause_id, contexts[clause_id], prompt_hash,
+            genre=card, idea=ideas[earlier % len(ideas)], variant=earlier // len(ideas),
+        )  # fmt: skip
+
+
+def _chats(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
+    prompt_hash = _prompt_hash(recipe, "chat_question", "chat_answer")
+    seen: dict[tuple[str, str], int] = {}
+    kinds = dict.fromkeys(prompts.question_kinds(), 1.0)
+    for clause_id, kind, _ in allocate(subjects, kinds, recipe.generate.chats, recipe.seed):
+        variant = seen.get((clause_id, kind), 0)
+        seen[clause_id, kind] = variant + 1
+        yield _brief(
+            recipe, "chat", clause_id, contexts[clause_id], prompt_hash, genre=None, idea=kind, variant=variant
+        )
+
+
+def _brief(
+    recipe: Recipe,
+    kind: str,
+    clause_id: str,
+    context: str,
+    prompt_hash: str,
+    *,
+    genre: Genre | None,
+    idea: str,
+    variant: int,
+) -> Brief:
+    settings, engine = recipe.generate, recipe.engine
+    sampling = json.dumps(
+        {
+            "max_tokens": settings.max_tokens if kind == "document" else settings.chat_max_tokens,
+            "temperature": settings.temperature,
+            "min_p": settings.min_p,
+            "top_p": settings.top_p,
+            "frequency_penalty": settings.frequency_penalty,
+            "target_words": round(genre.target_words * settings.length_scale) if genre else None,
+        },
+        sort_keys=True,
+    )
+    model = engine.model if engine.revision is None else f"{engine.model}@{engine.revision}"
+    identity = (
+        kind, [clause_id], genre.hash if genre else None, idea, settings.stance, prompt_hash, model, sampling,
+        recipe.seed, variant,
+    )  # fmt: skip
+    brief_id = content_id("brief", *identity)
+    return Brief(
+        brief_id=brief_id,
+        kind=kind,
+        stance=settings.stance,
+        clause_ids=(clause_id,),
+        assertion_ids=(),
+        domain=None,
+        subdomain=None,
+        genre=genre.name if genre else None,
+        idea=idea,
+        variant=variant,
+        prompt_hash=prompt_hash,
+        context_hash=content_id("context", context),
+        model=model,
+        sampling=sampling,
+        seed=draw("brief_seed", brief_id) % 2**31,
+    )
+
+
+def _prompt_hash(recipe: Recipe, *names: str) -> str:
+    """Hash of the prompt files, and of the assistant's names, which every prompt shows."""
+    assert recipe.spec is not None
+    hashes = [prompts.load(name).hash for name in (*names, f"stance_{recipe.generate.stance}")]
+    kinds = list(prompts.question_kinds().items()) if "chat_question" in names else []
+    return content_id("prompt", hashes, kinds, recipe.spec.model_name, recipe.spec.provider_name)
+
+
+def compare_briefs(store: Store, briefs: Sequence[Brief]) -> BriefsReport:
+    """Compare a plan with the run's current briefs; reads only."""
+    rows = store.rows(
+        "SELECT brief_id, any_value(context_hash) AS context_hash, "
+        "bool_or(brief_id IN (SELECT brief_id FROM all_documents) OR brief_id IN (SELECT brief_id FROM all_chats)) "
+        "AS finished, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id"
+    )
+    known = {str(row["brief_id"]): row for row in rows}
+    planned = {brief.brief_id: brief for brief in briefs}
+    kept = planned.keys() & known.keys()
+    dropped = [row for brief_id, row in known.items() if brief_id not in planned and not row["stale"]]
+    return BriefsReport(
+        new=len(planned) - len(kept),
+        kept=len(kept),
+        other_context=sum(planned[brief_id].context_hash != known[brief_id]["context_hash"] for brief_id in kept),
+        stale=len(dropped),
+        stale_finished=sum(bool(row["finished"]) for row in dropped),
+    )
+
+
+def make_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief]) -> None:
+    """Make `briefs` the run's current ones, with the genre cards they use."""
+    writer = store.writer("corpus")
+    genre_rows = [
+        {**card.model_dump(exclude={"hash"}), "ideas": list(card.ideas), "genre_id": card.hash}
+        for card in library(recipe).values()
+    ]
+    brief_rows = [
+        {**asdict(brief), "clause_ids": list(brief.clause_ids), "assertion_ids": list(brief.assertion_ids)}
+        for brief in briefs
+    ]
+    for table, rows in (("genres", genre_rows), ("briefs", brief_rows)):
+        pass_hash = content_id(table, rows)
+        whole = [{**row, "pass_hash": pass_hash} for row in rows]
+        writer.commit(table, pass_hash, pa.Table.from_pylist(whole, schema=TABLES[table].schema))
+        # The recipe's hash is no pass: it says, when the next recipe comes, which keys changed since.
+        writer.set_current(table, {"plan": pass_hash, "@recipe": recipe.recipe_hash()})

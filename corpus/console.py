@@ -1,0 +1,152 @@
+"""What a person sees: a live panel on a terminal, plain lines elsewhere; results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+LINE_SECONDS = 15.0
+"""Time between two lines of progress where there is no terminal."""
+PLAIN_WIDTH = 140
+"""Width of tables where there is no terminal to ask (columns)."""
+
+
+class Lines:
+    """Progress as plain lines, a few a minute."""
+
+    def __init__(self, console: Console) -> None:
+        """Write to `console`."""
+        self._console = console
+        self._total: dict[str, int] = {}
+        self._outcomes: dict[str, dict[str, int]] = {}
+        self._began: dict[str, float] = {}
+        self._said: dict[str, float] = {}
+
+    def start(self, stage: str, total: int) -> None:
+        """Say what begins, or that nothing is missing."""
+        self._total[stage], self._outcomes[stage] = total, {}
+        self._began[stage] = self._said[stage] = time.monotonic()
+        self._console.print(escape(f"{stage}: {total} to do" if total else f"{stage}: nothing missing"))
+
+    def advance(self, stage: str, outcome: str) -> None:
+        """Count, and say so now and then."""
+        outcomes = self._outcomes[stage]
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        now, done = time.monotonic(), sum(outcomes.values())
+        if done == self._total[stage] or now - self._said[stage] >= LINE_SECONDS:
+            self._said[stage] = now
+            seconds = now - self._began[stage]
+            left = (
+                ""
+                if done == self._total[stage]
+                else f", about {seconds / done * (self._total[stage] - done):.0f} s left"
+            )
+            self._console.print(
+                escape(f"{stage}: {done}/{self._total[stage]}{_failures(outcomes)} in {seconds:.0f} s{left}")
+            )
+
+    def note(self, message: str) -> None:
+        """Say it."""
+        self._console.print(escape(message))
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+class Panel:
+    """Progress as a live panel with bars."""
+
+    def __init__(self, console: Console) -> None:
+        """Draw on `console`."""
+        self._progress = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+            TextColumn("{task.fields[failures]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
+        )  # fmt: skip
+        self._tasks: dict[str, TaskID] = {}
+        self._outcomes: dict[str, dict[str, int]] = {}
+
+    def start(self, stage: str, total: int) -> None:
+        """Draw a bar."""
+        self._outcomes[stage] = {}
+        self._tasks[stage] = self._progress.add_task(escape(stage), total=total, failures="")
+
+    def advance(self, stage: str, outcome: str) -> None:
+        """Move the bar."""
+        outcomes = self._outcomes[stage]
+        outcomes[outcome] = outcomes.get(outcome, 0) + 1
+        self._progress.update(self._tasks[stage], advance=1, failures=escape(_failures(outcomes)))
+
+    def note(self, message: str) -> None:
+        """Say it above the bars."""
+        self._progress.console.print(escape(message))
+
+    def __enter__(self) -> Panel:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+
+def _failures(outcomes: Mapping[str, int]) -> str:
+    failed = [f"{count} {outcome}" for outcome, count in sorted(outcomes.items()) if outcome != "ok"]
+    return f" ({', '.join(failed)})" if failed else ""
+
+
+def show_progress() -> Panel | Lines:
+    """A panel on a terminal, lines elsewhere; both on stderr."""
+    console = Console(stderr=True, highlight=False)
+    return Panel(console) if console.is_terminal else Lines(console)
+
+
+def say(message: str) -> None:
+    """A line on stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(escape(message))
+
+
+def show_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
+    """A table on stdout; nothing where there are no rows."""
+    if not rows:
+        return
+    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    for name in rows[0]:
+        numbers = all(isinstance(row[name], int | float | None) for row in rows)
+        table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(_cell(value)) for value in row.values()))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def show_result(text: str | Path) -> None:
+    """A line on stdout."""
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,178 @@
+"""Asking for one text: judging each reply, trying again a bounded number of times, and a row for every call."""
+
+from __future__ import annotations
+
+import re
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from corpus.engine.protocol import CallFailed, Engine, Outcome, Reply, Request
+from corpus.store.identity import content_id, draw
+
+_MAX_REFUSAL_WORDS = 120
+"""A longer text that opens like a refusal is a document with one in it."""
+_LOOP_WORDS = 8
+_MAX_REPEATED_FRACTION = 0.4
+"""Share of 8-word sequences that stood in the text before. Over 2,943 pieces (120 to 800 words) of technical prose
+and package descriptions the largest was 0.36; loops that fill half of a 300-word text were all found."""
+_MIN_COMPRESSED_CHARS = 200
+"""Shorter texts compress badly whatever they say (zlib's own overhead)."""
+_MAX_COMPRESSION = 6.0
+"""UTF-8 bytes per byte after zlib, which also sees loops without words. The same pieces: 99 % below 4.8, and only
+three above 6, of which one looked at was a table of benchmark output."""
+
+_UNABLE = r"(?:can'?t|cannot|can not|won't|will not|(?: am|'m| are|'re) (?:unable|not able) to)(?: be able to)?"
+_SORRY = (
+    r"(?:(?:(?:i'm|i am|we're|we are) )?(?:very |so |really |truly )?sorry|(?:my )?apologies|i apologi[sz]e"
+    r"|unfortunately|as an? (?:ai|artificial intelligence|language model|assistant)[\w ]*)"
+)
+_HELP = (
+    r"(?:help (?:you|with)|help\W*$|assist|comply|fulfil|provide (?:that|this|any|you|assistance|information|content))"
+)
+_DO = (
+    r"(?:help|assist|comply|fulfil|provide|write|create|generate|produce|complete|continue|engage|answer|respond"
+    r"|discuss|share|support|do (?:that|this))"
+)
+_REFUSAL = re.compile(rf"(?:{_SORRY}\W+(?:but |however\W+)?(?:i|we) ?{_UNABLE} {_DO}|(?:i|we) ?{_UNABLE} {_HELP})")
+_SEED_BITS = 31
+"""Every server takes seeds of 31 bits; some refuse longer ones."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What asking gave."""
+
+    text: str | None
+    """The reply without the white space around it; None unless its outcome is ok."""
+    outcome: Outcome
+    """The last call's."""
+    calls: list[dict[str, object]]
+    """One row of the calls table per call, in order."""
+
+
+def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> Outcome:
+    """Judge a reply by its form: refusal, empty, degenerate, truncated, or ok.
+
+    A loop that ran into the limit is degenerate, not truncated: more tokens would not mend it. Replies under a schema
+    are only looked at for being complete. With `may_decline` (an assistant's answer, of which declining is one)
+    only the server's own `content_filter` is a refusal.
+    """
+    text = reply.text.strip()
+    if reply.finish_reason == "content_filter":
+        return "refusal"
+    if not text:
+        return "empty"
+    if request.schema is None and is_degenerate(text):
+        return "degenerate"
+    if reply.finish_reason == "length":
+        return "truncated"
+    if request.schema is None and not may_decline and opens_as_refusal(text):
+        return "refusal"
+    return "ok"
+
+
+def opens_as_refusal(text: str) -> bool:
+    """Whether a short text begins by declining to do what was asked, in the first person and unquoted."""
+    opening = text.lstrip("*_# ").lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+    return len(text.split()) <= _MAX_REFUSAL_WORDS and _REFUSAL.match(opening) is not None
+
+
+def is_degenerate(text: str) -> bool:
+    """Whether a text loops: much of it was said before word for word, or it compresses as no prose does."""
+    return repeated_fraction(text) > _MAX_REPEATED_FRACTION or compression(text) > _MAX_COMPRESSION
+
+
+def repeated_fraction(text: str) -> float:
+    """Share of the 8-word sequences that occurred earlier in the text (fraction; 0 for a text of fewer words)."""
+    words = text.lower().split()
+    sequences = [tuple(words[start : start + _LOOP_WORDS]) for start in range(len(words) - _LOOP_WORDS + 1)]
+    return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0
+
+
+def compression(text: str) -> float:
+    """UTF-8 bytes per byte after zlib (ratio; 1 for short texts)."""
+    if len(text) < _MIN_COMPRESSED_CHARS:
+        return 1.0
+    data = text.encode()
+    return len(data) / len(zlib.compress(data))
+
+
+async def ask(
+    engine: Engine,
+    request: Request,
+    *,
+    room: str,
+    purpose: str,
+    item_id: str,
+    max_attempts: int,
+    first_attempt: int = 0,
+    accept: Callable[[str], str | None] | None = None,
+    may_decline: bool = False,
+) -> Asked:
+    """Ask for one text until a reply is ok, at most `max_attempts` times.
+
+    Args:
+        engine: who is asked.
+        request: what is asked; its seed becomes another one for every attempt.
+        room: the room that asks, for the calls table.
+        purpose: what the text is for, such as `document`.
+        item_id: the brief or item that the text is for.
+        max_attempts: replies to ask for now (replies).
+        first_attempt: replies that earlier runs had for this item and purpose: attempts count on from there.
+        accept: says what is wrong with a text, or None; what it names becomes the outcome `unparsable`.
+        may_decline: see `outcome_of`.
+
+    A failure to get any reply is the outcome `timeout` or `error`: a row, and no attempt, so that the same request
+    is asked again by a later run.
+
+    Raises:
+        EngineError: the engine can do nothing more.
+    """
+    assert max_attempts > 0, (purpose, item_id, max_attempts)
+    calls: list[dict[str, object]] = []
+    outcome: Outcome = "error"
+    for attempt in range(first_attempt, first_attempt + max_attempts):
+        began = time.monotonic()
+        reply, problem = None, None
+        try:
+            reply = await engine.complete(_seeded(request, attempt))
+        except CallFailed as failure:
+            outcome, problem = failure.outcome, str(failure)
+        else:
+            outcome = outcome_of(reply, request, may_decline=may_decline)
+            if outcome == "ok" and accept is not None and (problem := accept(reply.text)) is not None:
+                outcome = "unparsable"
+        # The same attempt may fail to get a reply in several runs: each failure is a row of its own.
+        failed_at = time.time_ns() if reply is None else None
+        calls.append(
+            {
+                "call_id": content_id("call", room, purpose, item_id, attempt, engine.model, failed_at),
+                "room": room,
+                "purpose": purpose,
+                "item_id": item_id,
+                "outcome": outcome,
+                "finish_reason": reply.finish_reason if reply else None,
+                "prompt_tokens": reply.prompt_tokens if reply else None,
+                "cached_tokens": reply.cached_tokens if reply else None,
+                "completion_tokens": reply.completion_tokens if reply else None,
+                "seconds": time.monotonic() - began,
+                "attempt": attempt,
+                "model": engine.model,
+                "reply": reply.text if reply and outcome != "ok" else None,
+                "error": problem,
+            }
+        )
+        if outcome == "ok":
+            assert reply is not None
+            return Asked(reply.text.strip(), outcome, calls)
+        if reply is None:
+            break
+    return Asked(None, outcome, calls)
+
+
+def _seeded(request: Request, attempt: int) -> Request:
+    if request.seed is None:
+        return request
+    return replace(request, seed=draw("attempt", request.seed, attempt) >> (64 - _SEED_BITS))

@@ -1,0 +1,150 @@
+"""The geometry of the report's charts: numbers in, positions out; the template draws them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 480, 220
+"""Units of a chart's own coordinate system: on a phone its text then stays readable."""
+LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 26
+MAX_POINTS = 300
+"""Points of one curve; of more, every k-th is drawn."""
+
+
+class Tick(NamedTuple):
+    """A mark on an axis."""
+
+    at: str
+    label: str
+
+
+class Box(NamedTuple):
+    """One bar of a histogram."""
+
+    x: str
+    y: str
+    width: str
+    height: str
+    series: int
+    title: str
+
+
+class Curve(NamedTuple):
+    """One line of a line chart."""
+
+    name: str
+    points: str
+    series: int
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What one chart draws."""
+
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    boxes: tuple[Box, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    note: str = ""
+
+
+class Whisker(NamedTuple):
+    """An estimate and its interval, as percentages of the width of its column."""
+
+    low: str
+    value: str
+    high: str
+    zero: str | None
+    """Where 0 is, if it is in sight."""
+
+
+class Bin(NamedTuple):
+    """Counts of one bin of a histogram, one per series."""
+
+    start: int
+    counts: tuple[int, ...]
+
+
+def bin_width(largest: int, most_bins: int) -> int:
+    """The smallest of 1, 2, 5, 10, 20, 50, ... that cuts [0, largest] into at most `most_bins` bins."""
+    return max(1, math.ceil(_nice_step((largest + 1) / most_bins)))
+
+
+def histogram(bins: Sequence[Bin], width: int, names: Sequence[str]) -> Chart:
+    """Stacked bars. `width` is that of one bin, in the unit of `Bin.start`; `names` are the series, lowest first."""
+    last = max(item.start for item in bins) + width
+    top = max(sum(item.counts) for item in bins)
+    boxes = []
+    for item in bins:
+        below = 0
+        for series, count in enumerate(item.counts):
+            y, bottom = _y(below + count, 0, top), _y(below, 0, top)
+            x, right = _x(item.start, 0, last), _x(item.start + width, 0, last)
+            title = f"{item.start} to {item.start + width - 1}: {count} {names[series]}"
+            if count:
+                boxes.append(Box(_number(x), _number(y), _number(right - x - 1), _number(bottom - y), series, title))
+            below += count
+    x_ticks = tuple(Tick(_number(_x(value, 0, last)), f"{value:,.0f}") for value in ticks(0, last, 6))
+    return Chart(x_ticks, _y_ticks(0, top), boxes=tuple(boxes))
+
+
+def line_chart(series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart:
+    """Curves through (x, y) points, each with its name."""
+    points = [point for curve in series.values() for point in curve]
+    x_high = max(x for x, _ in points)
+    x_low = min(x for x, _ in points)
+    y_low, y_high = min(y for _, y in points), max(y for _, y in points)
+    curves = []
+    note = ""
+    for number, (name, curve) in enumerate(series.items()):
+        every = math.ceil(len(curve) / MAX_POINTS)
+        if every > 1:
+            note = f"every {every}th update is drawn"
+        drawn = [*curve[::every], curve[-1]]
+        places = " ".join(f"{_number(_x(x, x_low, x_high))},{_number(_y(y, y_low, y_high))}" for x, y in drawn)
+        curves.append(Curve(name, places, number % 6))
+    x_ticks = tuple(Tick(_number(_x(value, x_low, x_high)), f"{value:,.0f}") for value in ticks(x_low, x_high, 6))
+    return Chart(x_ticks, _y_ticks(y_low, y_high), curves=tuple(curves), note=note)
+
+
+def whiskers(estimates: Sequence[tuple[float, float, float]]) -> list[Whisker]:
+    """Intervals (low, value, high) on one common scale."""
+    least, most = min(low for low, _, _ in estimates), max(high for _, _, high in estimates)
+    margin = (most - least) * 0.05 or 1.0
+    start, span = least - margin, most - least + 2 * margin
+    zero = _number(-start / span * 100) if start <= 0 <= start + span else None
+    places = [[_number((number - start) / span * 100) for number in estimate] for estimate in estimates]
+    return [Whisker(low, value, high, zero) for low, value, high in places]
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` round numbers in [low, high]."""
+    if high <= low:
+        return [low]
+    step = _nice_step((high - low) / (most - 1))
+    first = math.ceil(low / step)
+    return [number * step for number in range(first, math.floor(high / step) + 1)]
+
+
+def _nice_step(least: float) -> float:
+    power = float(10 ** math.floor(math.log10(least)))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+
+
+def _y_ticks(low: float, high: float) -> tuple[Tick, ...]:
+    return tuple(Tick(_number(_y(value, low, high)), f"{value:,.6g}") for value in ticks(low, high, 5))
+
+
+def _x(value: float, low: float, high: float) -> float:
+    return LEFT + (value - low) / ((high - low) or 1) * (WIDTH - LEFT - RIGHT)
+
+
+def _y(value: float, low: float, high: float) -> float:
+    return HEIGHT - BOTTOM - (value - low) / ((high - low) or 1) * (HEIGHT - TOP - BOTTOM)
+
+
+def _number(value: float) -> str:
+    return f"{value:.1f}"

@@ -1,0 +1,106 @@
+"""Writes the report of a run: one HTML file that needs nothing else, made of rows alone.
+
+The same rows give the same bytes: every query has a total order, and every time in it comes from a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from corpus.inspect import report_rows
+from corpus.inspect.charts import HEIGHT, WIDTH, Whisker, whiskers
+from corpus.inspect.look import Look, Row
+from corpus.inspect.visible import visible
+from corpus.store.parts import write_durably
+
+NAME = "report.html"
+
+
+def write_report(root: Path, arms: Sequence[Mapping[str, object]]) -> Path:
+    """Write `report.html` into the run in `root`, in one step; returns its path.
+
+    Args:
+        root: the run's folder.
+        arms: rows of the arms table; with the columns arm, metric, value, low and high an interval is drawn.
+
+    Raises:
+        StoreError: there is no run in that folder, or the disk takes nothing.
+    """
+    html = render_report(root, arms)
+    write_durably(root / NAME, html.encode())
+    return root / NAME
+
+
+def render_report(root: Path, arms: Sequence[Mapping[str, object]]) -> str:
+    """The report's HTML."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    with Look(root) as look:
+        values = {
+            "name": root.resolve().name,
+            "header": report_rows.header(look),
+            "funnel": report_rows.named(look, "funnel"),
+            "outcomes": report_rows.named(look, "outcomes"),
+            "failures": report_rows.named(look, "failures"),
+            "failed_replies": report_rows.failed_replies(look),
+            "coverage": report_rows.coverage(look),
+            "starved": report_rows.named(look, "starved_clauses"),
+            "genres": report_rows.named(look, "tokens_by_genre"),
+            "lengths": report_rows.lengths(look),
+            "verdicts": report_rows.named(look, "verdict_reasons"),
+            "clusters": report_rows.named(look, "duplicates"),
+            "alike": report_rows.alike(look),
+            "mixes": report_rows.named(look, "mix_against_target"),
+            "stages": report_rows.named(look, "stages"),
+            "curves": report_rows.training_curves(look),
+            "arms": arm_groups(arms),
+            "documents": report_rows.sample_documents(look),
+            "chats": report_rows.sample_chats(look),
+            "invocations": report_rows.named(look, "invocations"),
+        }
+        faults = [str(fault).replace(f"{root}/", "") for fault in look.faults]
+    return environment.get_template("report.html.j2").render(values, faults=faults, width=WIDTH, height=HEIGHT)
+
+
+def arm_groups(arms: Sequence[Mapping[str, object]]) -> list[tuple[str, list[Row]]]:
+    """The rows of the arms table by metric; each with `interval`, a `Whisker` on the scale of its metric, or None."""
+    groups: dict[str, list[Row]] = {}
+    for arm in arms:
+        groups.setdefault(str(arm.get("metric", "")), []).append({**arm, "interval": None})
+    for rows in groups.values():
+        complete = [
+            row for row in rows if all(isinstance(row.get(name), int | float) for name in ("low", "value", "high"))
+        ]
+        estimates = [
+            (cast("float", row["low"]), cast("float", row["value"]), cast("float", row["high"])) for row in complete
+        ]
+        drawn: list[Whisker] = whiskers(estimates) if estimates else []
+        for row, interval in zip(complete, drawn, strict=True):
+            row["interval"] = interval
+    return list(groups.items())
+
+
+def shown(value: object) -> object:
+    """How a value stands in the page; Jinja escapes it afterwards. Markup of the template's own stays as it is."""
+    if value is None:
+        return "\N{EN DASH}"
+    if isinstance(value, str):
+        return value if hasattr(value, "__html__") else visible(value, keep="\n\t")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else value

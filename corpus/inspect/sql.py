@@ -1,0 +1,54 @@
+"""Answers SQL over a run, in a sandbox that reads the run and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from corpus.errors import CorruptFileError, QueryError
+from corpus.inspect.gate import check_reads, first_lines
+from corpus.inspect.look import Look
+from corpus.inspect.named import named_queries
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a query gave."""
+
+    table: pa.Table
+    faults: tuple[CorruptFileError, ...]
+    """Files that do not read back: their rows are missing in the table."""
+
+
+def run_sql(root: Path, statement: str) -> Answer:
+    """Answer one statement that reads, or the query of that name, over the run in `root`.
+
+    It works while another process writes the run: it sees every finished row of one moment.
+
+    Raises:
+        QueryError: not one statement, not one that reads, or DuckDB could not run it (its message, shortened).
+        StoreError: there is no run in that folder.
+    """
+    named = named_queries().get(statement.strip().removesuffix(";").strip())
+    with Look(root, sandboxed=True) as look:
+        sql = named.sql if named else statement
+        check_reads(look.connection, sql)
+        try:
+            table = look.table(sql)
+        except duckdb.Error as error:
+            raise QueryError(first_lines(error)) from None
+        return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """`SELECT 1 AS a, 2 AS a` has two columns of one name, which neither JSON nor Parquet can hold."""
+    distinct: list[str] = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in distinct:
+            candidate, number = f"{name}_{number}", number + 1
+        distinct.append(candidate)
+    return distinct

@@ -1,0 +1,57 @@
+"""Answers and traces on the screen: results on stdout, all else on stderr."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from corpus.console import PLAIN_WIDTH
+from corpus.errors import CorruptFileError, QueryError
+from corpus.inspect.answers import choose_format, show_answer, write_answer
+from corpus.inspect.shell import shell
+from corpus.inspect.sql import run_sql
+from corpus.inspect.trace import trace
+from corpus.inspect.trace_tree import render
+
+
+def answer_or_shell(root: Path, query: str | None, wanted: str | None, output: Path | None) -> None:
+    """Answer a query, or ask for queries where there is none.
+
+    Raises:
+        QueryError: what `run_sql` raises, or an unknown format.
+        CorruptFileError: a file does not read back; the answer from the rest was given before.
+        StoreError: no run in that folder, or the output cannot be written.
+    """
+    from rich.console import Console
+
+    if query is None:
+        if wanted or output:
+            raise QueryError("--format and --output go with a query, or with the name of one")
+        shell(root)
+        return
+    kind = choose_format(wanted, output)
+    answer = run_sql(root, query)
+    if output is None and kind == "table" and sys.stdout.isatty():
+        Console().print(show_answer(answer.table))
+    else:
+        write_answer(answer.table, output or sys.stdout.buffer, kind, PLAIN_WIDTH)
+    if answer.faults:
+        # The rest is answered, but nothing that reads the exit code may take it for the whole.
+        sys.stdout.flush()
+        raise CorruptFileError("rows are missing from this answer: " + "; ".join(map(str, answer.faults)))
+
+
+def show_trace(root: Path, row_id: str) -> None:
+    """Show where a row comes from.
+
+    Raises:
+        QueryError: no such id, or more than one.
+        StoreError: there is no run in that folder.
+    """
+    from rich.console import Console
+
+    found = trace(root, row_id)
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    console.print(render(found))

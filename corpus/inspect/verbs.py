@@ -1,0 +1,50 @@
+"""The verbs that look at a run: sql, trace, status. They take no lock and wait for nobody."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from corpus.command import Overrides, RecipeArgument, run_folder_of
+
+app = typer.Typer()
+Format = Literal["table", "csv", "json", "parquet"]
+
+
+@app.command()
+def sql(
+    recipe: RecipeArgument,
+    query: Annotated[str | None, typer.Argument(help="SQL, or the name of a query; left out: a shell.")] = None,
+    format: Annotated[Format | None, typer.Option("--format", help="How the answer is written.")] = None,  # noqa: A002
+    output: Annotated[Path | None, typer.Option("--output", help="Write the answer to this file.")] = None,
+    override: Overrides = None,
+) -> None:
+    """Ask the run in SQL; it works while the run is being written."""
+    from corpus.inspect import answer_or_shell
+
+    answer_or_shell(run_folder_of(recipe, override), query, format, output)
+
+
+@app.command()
+def trace(
+    recipe: RecipeArgument,
+    row_id: Annotated[str, typer.Argument(metavar="ID", help="Any row's id, or its first hex digits.")],
+) -> None:
+    """Lead from a row back to its brief, calls, clauses, scores, verdicts and cluster."""
+    from corpus.inspect import show_trace
+
+    show_trace(run_folder_of(recipe), row_id)
+
+
+@app.command()
+def status(recipe: RecipeArgument) -> None:
+    """Where a run stands."""
+    from corpus.console import show_table
+    from corpus.inspect import status_tables
+
+    for title, rows in status_tables(run_folder_of(recipe)):
+        show_table(title, rows)
+    sys.stdout.flush()

@@ -1,0 +1,315 @@
+"""The recipe: one YAML file that says everything a run does, read into frozen models.
+
+Unknown keys are refused with the nearest known one. The settings of one filter or one eval task are checked by
+their own room when a verb of that room loads the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    model_validator,
+)
+
+from corpus.store.identity import content_id
+
+Settings = Mapping[str, object]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")]
+"""Names become folders: letters, digits, '.', '_', '+' and '-'."""
+StageName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""As other names, without the '+' that joins stages to a chain."""
+
+
+def _beside_recipe(value: Path, info: ValidationInfo) -> Path:
+    base = (info.context or {}).get("base")
+    return (Path(base) / value.expanduser()).resolve() if base else value
+
+
+def _model_beside_recipe(value: str, info: ValidationInfo) -> str:
+    """A model written as a path ('./x', '../x', '/x', '~/x') is one beside the recipe; anything else is a name."""
+    return str(_beside_recipe(Path(value), info)) if value.startswith((".", "/", "~")) else value
+
+
+RecipePath = Annotated[Path, AfterValidator(_beside_recipe)]
+ModelName = Annotated[str, AfterValidator(_model_beside_recipe)]
+
+
+class Section(BaseModel):
+    """What every part of a recipe shares: frozen, no unknown keys, docstrings as descriptions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, protected_namespaces=())
+
+
+class HoldOut(Section):
+    """Which clauses no prompt ever shows."""
+
+    fraction: float = Field(0.1, ge=0, lt=1)
+    """Share of the clauses that get briefs which is held out (fraction; 0.1 as in most held-out splits)."""
+
+
+class Spec(Section):
+    """The document that says how the assistant should behave."""
+
+    path: RecipePath
+    """The spec's file: Markdown or plain text, UTF-8, at most 4 MiB."""
+    model_name: str = "the assistant"
+    """What the documents call the assistant."""
+    provider_name: str = "its developer"
+    """What the documents call those who make it."""
+    hold_out: HoldOut = HoldOut()
+    """Held-out clauses: chosen before anything is written."""
+
+
+class EngineSettings(Section):
+    """What writes: vLLM in this process, or any server that speaks the OpenAI protocol."""
+
+    kind: Literal["vllm", "openai"] = "vllm"
+    """`vllm` runs in process; `openai` is any compatible server."""
+    model: ModelName = "builtin:smollm2-135m"
+    """A hub id, a folder, or a builtin model."""
+    revision: str | None = None
+    """The hub revision (commit) of the model; recorded in every brief."""
+    base_url: str | None = None
+    """Where the server listens (`openai` only), up to and with `/v1`."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """The environment variable that holds the key; the key itself is never written."""
+    max_in_flight: PositiveInt = 256
+    """Requests that are open at the same time (requests)."""
+    timeout_seconds: PositiveFloat = 300.0
+    """Deadline of one request (seconds); the published code's 300 s per attempt."""
+    max_retries: NonNegativeInt = 4
+    """Retries of one request after a transport failure or a busy server, with jitter (retries)."""
+    trust_remote_code: bool = False
+    """Whether code that comes with a model may run here."""
+    options: dict[str, object] = {}
+    """Handed to the engine as they are: `tensor_parallel_size`, `max_model_len`, ..."""
+
+    @model_validator(mode="after")
+    def _needs_a_server(self) -> EngineSettings:
+        if self.kind == "openai" and not self.base_url:
+            raise ValueError("kind: openai needs base_url, such as http://127.0.0.1:8000/v1")
+        return self
+
+
+class Generate(Section):
+    """How many documents and chats are written, and how."""
+
+    outline: Literal["clauses"] = "clauses"
+    """How briefs come about: `clauses` composes them from clause, genre and idea, without model calls."""
+    stance: Literal["values", "rules"] = "values"
+    """`values`: behaviour and the spec's own reasons; `rules`: compliance with the cited rules."""
+    documents: NonNegativeInt = 200
+    """Documents to write (briefs)."""
+    chats: NonNegativeInt = 100
+    """Chats to write (briefs)."""
+    genres: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Weight of each genre; left out: the whole library, evenly."""
+    genre_folder: RecipePath | None = None
+    """A folder with genre cards of your own, beside the library's."""
+    plan: Literal[False] = False
+    """The reply is the document itself; nothing is planned in it."""
+    length_scale: PositiveFloat = 1.0
+    """The genre cards' target lengths are multiplied by it (factor); small models end short texts more often."""
+    max_tokens: PositiveInt = 800
+    """Longest document (tokens of the engine's model)."""
+    chat_max_tokens: PositiveInt = 300
+    """Longest question or answer (tokens of the engine's model)."""
+    temperature: float = Field(0.8, ge=0, le=2)
+    """Sampling temperature; 0.8 is the published code's default."""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """Least share of the best token's probability that is sampled from; null: off."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Nucleus of the sampling; null: off."""
+    frequency_penalty: float = Field(0.0, ge=-2, le=2)
+    """Taken off a token's logit for each time it stands in the reply already; keeps small models from looping."""
+    max_attempts: PositiveInt = 2
+    """Replies asked for per brief before it counts as failed (replies)."""
+    max_failed_fraction: float = Field(0.5, ge=0, le=1)
+    """With more failed briefs than this share, the verb exits 3 (fraction)."""
+
+    @model_validator(mode="after")
+    def _weights(self) -> Generate:
+        if self.genres is not None and sum(self.genres.values()) <= 0:
+            raise ValueError(f"genres: the weights sum to 0 ({self.genres}); give at least one genre more than 0")
+        return self
+
+
+class Duplicates(Section):
+    """Exact and near-duplicates."""
+
+    shingle_words: PositiveInt = 5
+    """Words in one shingle (words)."""
+    bands: PositiveInt = 20
+    """Bands of the signature."""
+    rows: PositiveInt = 6
+    """Rows of one band: with 20 bands a pair of Jaccard 0.8 becomes a candidate with p = 0.998."""
+    min_jaccard: float = Field(0.8, gt=0, le=1)
+    """Exact Jaccard of the shingle sets from which two texts are near-duplicates (fraction)."""
+
+
+class Curate(Section):
+    """Which filters judge the rows, and what makes two rows duplicates."""
+
+    filters: list[str | dict[str, Settings | None]] = ["length", "repetition", "leaks"]
+    """Names, or `name: {setting: value}`; each is checked by the filters room."""
+    duplicates: Duplicates | None = Duplicates()
+    """null: duplicates are not looked for."""
+    unjudged: Literal["keep", "drop"] = "keep"
+    """What becomes of a row that a filter could not judge; the report counts them."""
+
+
+class Mix(Section):
+    """One sampled set of rows, written as train-ready shards."""
+
+    kind: Literal["documents", "chats"] = "documents"
+    """What is mixed."""
+    tokens: PositiveInt | None = None
+    """Budget (tokens of `train.model`); null: everything once."""
+    genres: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Share of each genre in the budget; null: as they come."""
+    sets: dict[str, Annotated[float, Field(ge=0)]] | None = None
+    """Share of each set (`generated` or an import's name) in the budget; null: as they come."""
+    repeats: PositiveInt = 1
+    """How often one row may stand in the mix, at most."""
+    shortfall: Literal["allow", "refuse"] = "refuse"
+    """A budget larger than the corpus: `allow` takes what there is, `refuse` stops with a table of what is short."""
+
+    @model_validator(mode="after")
+    def _shares(self) -> Mix:
+        for key, shares in (("genres", self.genres), ("sets", self.sets)):
+            if shares is not None and sum(shares.values()) <= 0:
+                raise ValueError(f"{key}: the shares sum to 0 ({shares}); give at least one more than 0")
+        if self.kind == "chats" and self.genres is not None:
+            raise ValueError("genres: chats have no genre; mix them by `sets`")
+        return self
+
+
+class Lora(Section):
+    """A low-rank adapter instead of all weights."""
+
+    rank: PositiveInt = 64
+    """Rank (paper: 64)."""
+    alpha: PositiveFloat = 128.0
+    """Scale is alpha / rank (paper: 128)."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Dropout on the adapter's input (paper: 0)."""
+
+
+class StageSettings(Section):
+    """One stage of training."""
+
+    data: str
+    """The mix it trains on."""
+    epochs: PositiveInt = 1
+    """Passes over the data (paper: 1)."""
+    learning_rate: PositiveFloat = 1e-4
+    """Peak learning rate (paper: 1e-4)."""
+    seq_tokens: PositiveInt = 2048
+    """Longest row (tokens)."""
+    batch_tokens: PositiveInt = 1024
+    """Tokens of one update, at least one row (tokens; unstated in the paper)."""
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    """Share of the updates with a rising learning rate (paper: 0.05)."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW's weight decay (paper: 0.01)."""
+    max_grad_norm: PositiveFloat = 1.0
+    """Gradients are clipped to this norm (unstated in the paper; 1.0 by every replication)."""
+    checkpoint_updates: PositiveInt = 50
+    """Updates between two resumable checkpoints (updates)."""
+
+
+class Train(Section):
+    """What is trained, and how."""
+
+    model: ModelName = "builtin:smollm2-135m"
+    """The base model: a hub id, a folder, or a builtin. Its tokenizer counts every `num_tokens`."""
+    revision: str | None = None
+    """The hub revision (commit) of the base model."""
+    trust_remote_code: bool = False
+    """Whether code that comes with the model may run here."""
+    lora: Lora | None = Lora()
+    """null: full fine-tuning."""
+    seeds: list[NonNegativeInt] = Field([0], min_length=1)
+    """Training seeds: each arm is trained once with each."""
+    precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """Arithmetic of forward and backward; adapters and moments stay in fp32. `auto`: bf16 where the machine
+    multiplies in it, else fp32."""
+    stages: dict[StageName, StageSettings] = {}
+    """The stages that arms are made of."""
+
+
+class Eval(Section):
+    """What is measured, on every arm."""
+
+    tasks: list[str | dict[str, Settings | None]] = ["perplexity", "preference"]
+    """Names, or `name: {setting: value}`; each is checked by the eval room."""
+    samples: PositiveInt = 1
+    """Sampled answers per item, for tasks that sample."""
+    judge: str | None = None
+    """The engine of `engines` that judges."""
+
+
+class Recipe(Section):
+    """Everything a run does."""
+
+    name: Name
+    """The run's name: its folder under `runs`."""
+    runs: Path = Path("runs")
+    """Where runs live; the only path that is relative to the working directory."""
+    seed: NonNegativeInt = 17
+    """Every random choice of the run is drawn from it."""
+    spec: Spec | None = None
+    """Left out: a run of imported rows."""
+    engine: EngineSettings = EngineSettings()
+    """The engine that writes documents and chats."""
+    engines: dict[Name, EngineSettings] = {}
+    """Other engines, by name: a judge."""
+    generate: Generate = Generate()
+    """How many documents and chats, and how."""
+    curate: Curate = Curate()
+    """Filters and duplicates."""
+    mixes: dict[Name, Mix] = {}
+    """Named sets to train on."""
+    train: Train = Train()
+    """Base model, adapter, stages."""
+    arms: dict[Name, list[str]] = {}
+    """What is compared: each arm is a chain of stages; an empty chain is the base model."""
+    eval: Eval = Eval()
+    """Tasks."""
+
+    @model_validator(mode="after")
+    def _references(self) -> Recipe:
+        for arm, chain in self.arms.items():
+            for stage in chain:
+                if stage not in self.train.stages:
+                    raise ValueError(
+                        f"arms.{arm} names the stage '{stage}'; train.stages has {_names(self.train.stages)}"
+                    )
+        for name, settings in self.train.stages.items():
+            if ":" not in settings.data and settings.data not in self.mixes:
+                raise ValueError(
+                    f"train.stages.{name}.data names the mix '{settings.data}'; mixes has {_names(self.mixes)}"
+                )
+        if self.eval.judge is not None and self.eval.judge not in self.engines:
+            raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {_names(self.engines)}")
+        return self
+
+    def recipe_hash(self) -> str:
+        """Hash of everything but the places on this machine; a run's spec is kept in a file named by its content."""
+        settings = self.model_dump(mode="json", exclude={"runs": True, "spec": {"path"}})
+        return content_id("recipe", settings, self.spec.path.name if self.spec else None)
+
+
+def _names(known: Mapping[str, object]) -> str:
+    return ", ".join(sorted(known)) or "none"

@@ -1,0 +1,130 @@
+"""The one stage pattern: what is missing? Do it, a bounded number at a time; write each result as it comes.
+
+Every stage of every room runs on it. A failure of one item is a row (the caller's `do` returns it); only an error
+that stops everything leaves `run_stage`, and what was finished by then is already written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+Item = TypeVar("Item")
+Rows = Mapping[str, Sequence[Mapping[str, object]]]
+"""Rows by table. They become visible together or not at all."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What doing one item gave."""
+
+    rows: Rows
+    """Rows to write, by table."""
+    outcome: str = "ok"
+    """`ok`, or why the item failed; failures are counted by it."""
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What one stage did."""
+
+    stage: str
+    num_missing: int
+    """Items that were not there when it began."""
+    outcomes: Mapping[str, int] = field(default_factory=dict)
+    """Finished items by outcome."""
+    wall_seconds: float = 0.0
+
+    @property
+    def num_failed(self) -> int:
+        """Items with an outcome other than ok."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome != "ok")
+
+
+class Progress(Protocol):
+    """Where a stage says how far it is; the front door shows it."""
+
+    def start(self, stage: str, total: int) -> None:
+        """A stage begins, with `total` items missing."""
+
+    def advance(self, stage: str, outcome: str) -> None:
+        """One item is finished and written."""
+
+    def note(self, message: str) -> None:
+        """Something a person should read, such as a warning."""
+
+
+class Silent:
+    """Says nothing."""
+
+    def start(self, stage: str, total: int) -> None:
+        """Nothing."""
+
+    def advance(self, stage: str, outcome: str) -> None:
+        """Nothing."""
+
+    def note(self, message: str) -> None:
+        """Nothing."""
+
+
+async def run_stage(
+    stage: str,
+    missing: Sequence[Item],
+    do: Callable[[Item], Awaitable[Done]],
+    write: Callable[[Rows], None],
+    *,
+    max_in_flight: int,
+    progress: Progress,
+) -> StageReport:
+    """Do every missing item, at most `max_in_flight` at a time, and write each result as it comes.
+
+    The next item starts when any one finishes. If `do` or `write` raises, or the task is cancelled, the work in
+    flight is cancelled and the error goes on; finished items stay written.
+    """
+    began = time.monotonic()
+    outcomes: dict[str, int] = {}
+    progress.start(stage, len(missing))
+    waiting = iter(missing)
+    in_flight: set[asyncio.Future[Done]] = set()
+
+    def refill() -> None:
+        for item in itertools.islice(waiting, max_in_flight - len(in_flight)):
+            in_flight.add(asyncio.ensure_future(do(item)))
+
+    try:
+        refill()
+        while in_flight:
+            finished, still = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+            in_flight = still
+            for task in finished:
+                done = task.result()
+                write(done.rows)
+                outcomes[done.outcome] = outcomes.get(done.outcome, 0) + 1
+                progress.advance(stage, done.outcome)
+            refill()
+    finally:
+        for task in in_flight:
+            task.cancel()
+        await asyncio.gather(*in_flight, return_exceptions=True)
+    return StageReport(stage, len(missing), outcomes, time.monotonic() - began)
+
+
+def run_each(
+    stage: str,
+    missing: Iterable[Item],
+    do: Callable[[Item], Done],
+    write: Callable[[Rows], None],
+    *,
+    progress: Progress,
+) -> StageReport:
+    """`run_stage` for work that computes instead of waiting: one item at a time, in order."""
+    items = list(missing)
+
+    async def at_once(item: Item) -> Done:
+        return do(item)
+
+    return asyncio.run(run_stage(stage, items, at_once, write, max_in_flight=1, progress=progress))

@@ -1,0 +1,100 @@
+"""Parts: Parquet files that are whole or not there, and never change."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from corpus.errors import CorruptFileError
+from corpus.store.journal import space_error, sync_folder
+
+TEMPORARY = ".tmp-"
+ROW_GROUP_ROWS = 16_384
+"""Rows of one row group: what a whole-corpus pass holds in memory at a time."""
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What PyArrow raises on damaged files, a column's name that is no text among it."""
+
+
+def write_part(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write a part: under a temporary name, to the disk, renamed, the folder to the disk.
+
+    Raises:
+        StoreError: the disk is full; nothing of the part stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        # The checksums let `corrupt_parts` find a page that the disk changed.
+        with pq.ParquetWriter(temporary, schema, compression="zstd", write_page_checksum=True) as writer:
+            for batch in batches:
+                writer.write_batch(batch, row_group_size=ROW_GROUP_ROWS)
+        replace_durably(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise space_error(error, path) from error
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Bring a finished temporary file to the disk under its real name, in one step for every reader."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a small file so that it is the old one or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
+    try:
+        temporary.write_bytes(data)
+        replace_durably(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise space_error(error, path) from error
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what a killed writer left half-written. Only the process that holds the lock may."""
+    for temporary in folder.glob(f"*/{TEMPORARY}*"):
+        temporary.unlink()
+
+
+def check_footer(path: Path) -> None:
+    """Read a part's footer: cheap, and finds every file that was cut short.
+
+    Raises:
+        CorruptFileError: it is not a whole Parquet file; the message names it.
+    """
+    try:
+        pq.read_metadata(path)
+    except _UNREADABLE as error:
+        raise corrupt_error(path, str(error)) from error
+
+
+def corrupt_parts(paths: Iterable[Path]) -> list[Path]:
+    """The parts whose pages do not match their checksums. Reads everything: only asked for when a query failed."""
+    corrupt = []
+    for path in paths:
+        try:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                for _ in file.iter_batches():
+                    pass
+        except _UNREADABLE:
+            corrupt.append(path)
+    return corrupt
+
+
+def corrupt_error(path: Path, reason: str) -> CorruptFileError:
+    """The user's message for a file that does not read back."""
+    return CorruptFileError(
+        f"{path} does not read back ({reason.splitlines()[0][:120]}); everything else still reads. "
+        f"Move that file out of the run: the rows it held are made again by the verb that made them"
+    )

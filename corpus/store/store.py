@@ -1,0 +1,229 @@
+"""A run's rows: reading them from any process, writing them from one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from corpus.errors import StoreError
+from corpus.store import parts, snapshot, views
+from corpus.store.journal import Rows, Segment, read_segment, sync_folder
+from corpus.store.lock import WriterLock
+from corpus.store.records import check_rows, rows_table
+from corpus.store.schema import TABLES, Room
+
+SEAL_ROWS = 8_192
+"""Rows after which a segment becomes a part: reading a journal costs a few ms per thousand rows."""
+SEAL_BYTES = 32 << 20
+"""Bytes after which a segment becomes a part."""
+
+
+class Store:
+    """The rows of one run. Open it with `open_reader` or `open_writer`."""
+
+    def __init__(self, root: Path) -> None:
+        """Look at the run in `root`, without a lock."""
+        self.root = root
+
+    def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
+        """Answer SQL of ours over the views, everything written so far included.
+
+        Raises:
+            CorruptFileError: a part or a segment does not read back: no room decides on half of the rows.
+        """
+        seen = snapshot.take_snapshot(self.root)
+        if seen.faults:
+            raise seen.faults[0]
+        with views.connect(seen, sql) as connection:
+            try:
+                return views.run_query(connection, sql, parameters)
+            except duckdb.Error as error:
+                corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
+                if corrupt:
+                    raise parts.corrupt_error(corrupt[0], str(error)) from error
+                raise
+
+    def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, object]]:
+        """`query`, as one dictionary a row."""
+        return list(self.query(sql, parameters).to_pylist())
+
+    def current(self, table: str) -> dict[str, str]:
+        """Hashes of the current recipe for a table, by scope; empty before any were set."""
+        return snapshot.read_current(self.root).get(table, {})
+
+
+class WritingStore(Store):
+    """The one store that writes. Rooms get at it through `writer`."""
+
+    def __init__(self, root: Path, lock: WriterLock, on_note: Callable[[str], None]) -> None:
+        """Make whole what a killed writer left: its segments become parts, its temporary files go.
+
+        Raises:
+            CorruptFileError: a part or segment does not read back; nothing was changed.
+        """
+        super().__init__(root)
+        self._lock = lock
+        self._segment: Segment | None = None
+        faults = snapshot.take_snapshot(root).faults
+        if faults:
+            raise faults[0]
+        parts.remove_temporaries(root)
+        self._next_number = 1 + max(
+            [0, *snapshot.segment_numbers(root)]
+            + [int(path.stem) for table in TABLES for path in (root / table).glob("[0-9]*.parquet")]
+        )
+        for number in snapshot.segment_numbers(root):
+            torn = read_segment(snapshot.segment_path(root, number)).torn_bytes
+            if torn:
+                on_note(
+                    f"{snapshot.segment_path(root, number)} ends in {torn} bytes of an unfinished record, as a killed "
+                    f"process leaves it; that one item is done again"
+                )
+            self._become_part(number)
+
+    def writer(self, room: Room) -> Writer:
+        """The pen of one room."""
+        return Writer(self, room)
+
+    def append(self, rows: Rows) -> None:
+        """One atomic record; see `Writer.append`."""
+        if self._segment is None:
+            self._segment = Segment(snapshot.segment_path(self.root, self._take_number()))
+        self._segment.append(rows)
+        if self._segment.num_rows >= SEAL_ROWS or self._segment.num_bytes >= SEAL_BYTES:
+            self.seal()
+
+    def add_part(self, table: str, batches: Iterable[pa.RecordBatch], pass_hash: str | None) -> None:
+        """One whole part; see `Writer.add_part` and `Writer.commit`."""
+        schema = TABLES[table].schema
+        if pass_hash is None:
+            parts.write_part(self.root / table / snapshot.part_name(self._take_number()), schema, batches)
+            return
+        path = self.root / table / f"pass-{pass_hash.removeprefix('b2:')}.parquet"
+        if not path.exists():  # a pass is a function of its hash: what is there is already it
+            parts.write_part(path, schema, batches)
+
+    def set_current(self, table: str, hashes: Mapping[str, str]) -> None:
+        """See `Writer.set_current`."""
+        path = self.root / snapshot.CURRENT / f"{table}.json"
+        parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
+
+    def seal(self) -> None:
+        """Turn the journal into a part now."""
+        if self._segment is not None:
+            segment, self._segment = self._segment, None
+            segment.close()
+            self._become_part(int(segment.path.stem))
+
+    def close(self) -> None:
+        """Seal, and let the next writer in."""
+        try:
+            self.seal()
+        finally:
+            self._lock.release()
+
+    def _take_number(self) -> int:
+        number = self._next_number
+        self._next_number += 1
+        return number
+
+    def _become_part(self, number: int) -> None:
+        """Segment N becomes part N of each of its tables. Killed half-way, the next writer does the rest."""
+        path = snapshot.segment_path(self.root, number)
+        by_table: dict[str, list[dict[str, object]]] = {}
+        for record in read_segment(path).records:
+            for table, rows in record.items():
+                by_table.setdefault(table, []).extend(rows)
+        for table, rows in by_table.items():
+            part = self.root / table / snapshot.part_name(number)
+            if not part.exists():
+                made = rows_table(TABLES[table], rows)
+                parts.write_part(part, made.schema, made.to_batches())
+        path.unlink()
+        sync_folder(path.parent)
+
+
+class Writer:
+    """The pen of one room: it writes that room's tables and no other."""
+
+    def __init__(self, store: WritingStore, room: Room) -> None:
+        """See `WritingStore.writer`."""
+        self._store = store
+        self._room = room
+
+    def append(self, rows: Rows) -> None:
+        """Write rows of one item, of one or more tables: all of them or none. Durable as the design promises.
+
+        Raises:
+            StoreError: the disk is full; every row before is kept.
+        """
+        for table, table_rows in rows.items():
+            self._check_room(table)
+            check_rows(TABLES[table], table_rows)
+        self._store.append(rows)
+
+    def add_part(self, table: str, rows: pa.Table) -> None:
+        """Write many rows that were made at once as one part: all of them or none."""
+        self._check_room(table)
+        if rows.num_rows:
+            self._store.add_part(
+                table, rows.select(TABLES[table].schema.names).cast(TABLES[table].schema).to_batches(), None
+            )
+
+    def commit(self, table: str, pass_hash: str, rows: pa.Table | Iterable[pa.RecordBatch]) -> None:
+        """Write the rows of a whole pass, which carry `pass_hash`. Plain views show them once it is current."""
+        self._check_room(table)
+        assert "pass_hash" in TABLES[table].schema.names, table
+        batches = rows.cast(TABLES[table].schema).to_batches() if isinstance(rows, pa.Table) else rows
+        self._store.add_part(table, batches, pass_hash)
+
+    def set_current(self, table: str, hashes: Mapping[str, str]) -> None:
+        """Say which hashes are of the current recipe, by scope: the plain view changes at one rename."""
+        self._check_room(table)
+        self._store.set_current(table, hashes)
+
+    def _check_room(self, table: str) -> None:
+        assert self._room in TABLES[table].writers, f"{self._room} may not write {table}: {TABLES[table].writers} do"
+
+
+def open_reader(root: Path) -> Store:
+    """Open a run for reading, also while another process writes it.
+
+    Raises:
+        StoreError: there is no run in that folder.
+    """
+    if not (root / snapshot.JOURNAL).is_dir():
+        raise StoreError(f"there is no run in {root}; make one with: specmill run RECIPE")
+    return Store(root)
+
+
+@contextmanager
+def open_writer(root: Path, on_note: Callable[[str], None] = lambda _: None) -> Iterator[WritingStore]:
+    """Open a run for writing, making its folder if need be; sealed and unlocked at the end, also after an error.
+
+    Raises:
+        StoreError: another process writes this run, or the disk takes nothing.
+        CorruptFileError: a file of the run does not read back.
+    """
+    for folder in (snapshot.JOURNAL, snapshot.CURRENT, *TABLES):
+        try:
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{root / folder} cannot be made: {error.strerror}; choose another place for the run"
+            ) from error
+    lock = WriterLock(root)
+    try:
+        store = WritingStore(root, lock, on_note)
+    except BaseException:
+        lock.release()
+        raise
+    try:
+        yield store
+    finally:
+        store.close()

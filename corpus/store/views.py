@@ -1,0 +1,131 @@
+"""The views of a run over its parts and its journal: typed from the first moment, also with no rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from corpus.store.records import rows_table
+from corpus.store.schema import TABLES, Table
+from corpus.store.snapshot import Snapshot
+
+_WORD = re.compile(r"\w+")
+_CURATED = {"curated": ("documents", "doc_id"), "curated_chats": ("chats", "chat_id")}
+"""The views of what curation keeps: of which table, and its key."""
+
+_STALE_BY_BRIEF = """
+    brief_id IS NOT NULL AND (
+        NOT EXISTS (FROM briefs WHERE briefs.brief_id = rows.brief_id)
+        OR (
+            NOT EXISTS (
+                FROM briefs WHERE briefs.brief_id = rows.brief_id AND briefs.context_hash = rows.context_hash
+            )
+            AND EXISTS (FROM refreshed WHERE refreshed.brief_id = rows.brief_id)
+        )
+    )
+"""
+_REFRESHED = ", refreshed AS (SELECT brief_id FROM rows JOIN briefs USING (brief_id, context_hash))"
+
+
+def connect(snapshot: Snapshot, sql: str | None = None) -> duckdb.DuckDBPyConnection:
+    """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated` and `curated_chats`; nothing is locked yet.
+
+    With `sql`, only the views are made whose names stand in it: a view costs some milliseconds, and rooms ask often.
+    """
+    connection = duckdb.connect(":memory:")
+    wanted = _needed(_WORD.findall(sql)) if sql is not None else {*TABLES, *_CURATED}
+    for table in TABLES.values():
+        if table.name in wanted:
+            _make_views(connection, table, snapshot)
+    for view, (table_name, key) in _CURATED.items():
+        if view in wanted:
+            _make_curated(connection, view, table_name, key, snapshot)
+    return connection
+
+
+def _needed(names: Iterable[str]) -> set[str]:
+    """The tables and views behind `names`."""
+    words = set(names)
+    needed = words & _CURATED.keys() | {word.removeprefix("all_") for word in words} & TABLES.keys()
+    for view in needed & _CURATED.keys():
+        needed |= {_CURATED[view][0], "verdicts", "duplicates"}
+    if needed & {"documents", "chats"}:
+        needed.add("briefs")
+    return needed
+
+
+def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> None:
+    columns = ", ".join(f'"{name}"' for name, _ in table.columns)
+    journal = rows_table(table, snapshot.journal.get(table.name, ()))
+    connection.register("_rows", journal)
+    # A copy, not the Arrow table: the sandbox closes the door through which DuckDB would look at it.
+    connection.execute(f"CREATE TEMP TABLE _journal_{table.name} AS SELECT {columns} FROM _rows")
+    connection.unregister("_rows")
+    source = f"SELECT {columns} FROM _journal_{table.name}"
+    parts = snapshot.parts.get(table.name, [])
+    if parts:
+        source = (
+            f"SELECT {columns} FROM read_parquet({_literals(map(str, parts))}, union_by_name = true) UNION ALL {source}"
+        )
+    refreshed = _REFRESHED if table.stale_unless == "brief_id -> briefs" else ""
+    connection.execute(
+        f"CREATE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
+        f"SELECT *, {_stale(table, snapshot)} AS stale FROM rows"
+    )
+    connection.execute(f"CREATE VIEW {table.name} AS SELECT {columns} FROM all_{table.name} WHERE NOT stale")
+
+
+def _stale(table: Table, snapshot: Snapshot) -> str:
+    if table.stale_unless is None:
+        return "false"
+    if table.stale_unless == "brief_id -> briefs":
+        return _STALE_BY_BRIEF
+    hashes = snapshot.current.get(table.name, {}).values()
+    return f"{table.stale_unless} NOT IN {_literals(hashes, '()')}" if hashes else "true"
+
+
+def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, key: str, snapshot: Snapshot) -> None:
+    """What every current filter keeps and what survives its cluster; nothing before curation has finished once."""
+    verdicts = snapshot.current.get("verdicts")
+    if verdicts is None or "duplicates" not in snapshot.current:
+        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {table} WHERE false")
+        return
+    kept = "('keep', 'unjudged')" if verdicts.get("@unjudged") == "keep" else "('keep')"
+    num_filters = sum(1 for scope in verdicts if not scope.startswith("@"))
+    connection.execute(f"""
+        CREATE VIEW {view} AS
+        SELECT * FROM {table}
+        WHERE {num_filters} = (
+            SELECT count(*) FROM verdicts WHERE verdicts.doc_id = {table}.{key} AND outcome IN {kept}
+        )
+        AND {key} NOT IN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id)
+    """)
+
+
+def _literals(values: Iterable[str], brackets: str = "[]") -> str:
+    """Our own paths and hashes as an SQL list; nothing a model or a spec wrote comes through here."""
+    quoted = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    return f"{brackets[0]}{quoted}{brackets[1]}"
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
+    """Close every door but reading the run's own files. The order matters: each setting is still open to the next."""
+    connection.execute(f"SET allowed_directories = {_literals([str(root.resolve())])}")
+    connection.execute("SET temp_directory = ''")  # DuckDB would let its own folder for spilling in
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET allow_community_extensions = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def run_query(
+    connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+) -> pa.Table:
+    """Run one statement and take the whole answer."""
+    values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    return connection.sql(sql, params=values).to_arrow_table()

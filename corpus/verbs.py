@@ -1,0 +1,84 @@
+"""The verbs that write a corpus: init, plan, generate, import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from corpus.command import Overrides, RecipeArgument, opened
+
+app = typer.Typer()
+TOO_MANY_FAILED = 3
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="Where to write them.")] = Path()) -> None:
+    """Write a recipe and a small spec to start from."""
+    from corpus import write_starter
+    from corpus.console import show_result
+
+    recipe = write_starter(folder)
+    show_result(f"wrote {recipe} and {recipe.with_name('spec.md')}; next: specmill run {recipe}")
+
+
+@app.command()
+def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
+    """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
+    from corpus import preview_run
+    from corpus.console import show_table
+    from corpus.recipe_file import load_recipe
+
+    for title, rows in preview_run(load_recipe(recipe, override or ())).tables():
+        show_table(title, rows)
+
+
+@app.command()
+def generate(
+    recipe: RecipeArgument,
+    override: Overrides = None,
+    top_up: Annotated[bool, typer.Option("--top-up", help="Give failed briefs as many attempts again.")] = False,
+    update: Annotated[bool, typer.Option("--update", help="Go on although finished briefs become stale.")] = False,
+    refresh_context: Annotated[
+        bool, typer.Option("--refresh-context", help="Redo what was written beside other examples.")
+    ] = False,
+) -> None:
+    """Read the spec into clauses, make the briefs, write the documents and the chats."""
+    from corpus import check_plan, generate_corpus, refuse_stale
+    from corpus.console import show_table
+
+    fits = None if update else refuse_stale
+    with opened("generate", recipe, override, check_plan, fits=fits) as (run, progress):
+        report = generate_corpus(run.recipe, run.store, progress, top_up=top_up, refresh_context=refresh_context)
+    for title, rows in report.tables():
+        show_table(title, rows)
+    check_failures(report.failed_fraction, run.recipe.generate.max_failed_fraction)
+
+
+def check_failures(failed_fraction: float, max_failed_fraction: float) -> None:
+    """Exit 3 where more failed than the recipe allows."""
+    from corpus.console import say
+
+    if failed_fraction > max_failed_fraction:
+        say(
+            f"{failed_fraction:.0%} of the briefs failed; generate.max_failed_fraction allows "
+            f"{max_failed_fraction:.0%}. See why: specmill sql RECIPE failures"
+        )
+        raise typer.Exit(TOO_MANY_FAILED)
+
+
+@app.command("import")
+def import_files(
+    recipe: RecipeArgument,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files.")],
+    set_name: Annotated[str, typer.Option("--as", metavar="SET", help="The set the rows belong to.")] = "imported",
+    override: Overrides = None,
+) -> None:
+    """Bring in documents (`text`) or chats (`messages`) from Parquet or JSONL."""
+    from corpus import import_rows
+    from corpus.console import show_table
+
+    with opened("import", recipe, override) as (run, _):
+        report = import_rows(run.recipe, run.store, files, set_name)
+    show_table(f"imported as {report.set_name}", report.rows())
