@@ -1,0 +1,10 @@
+"""Every prompt and every genre card, one file each: loading, strict rendering, hashing."""
+
+from __future__ import annotations
+
+from prompts.cards import Family, Genre, genres
+from prompts.kinds import question_kinds
+from prompts.sections import PromptError
+from prompts.templates import Message, Prompt, load, names
+
+__all__ = ["Family", "Genre", "Message", "Prompt", "PromptError", "genres", "load", "names", "question_kinds"]
