@@ -1,0 +1,48 @@
+"""Scores, verdicts, duplicates, mixes and train-ready shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from corpus.recipe import Recipe
+    from corpus.stage import Progress
+    from corpus.store import WritingStore
+    from filters.curate import CurateReport
+    from filters.mix import MixReport
+
+__all__ = ["build_mix", "check_settings", "curate_corpus"]
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Check the filters that a recipe names, and their settings.
+
+    Raises:
+        RecipeError: an unknown filter or setting (with the nearest known one), a wrong value, a filter named twice.
+    """
+    from filters.registry import read_settings
+
+    read_settings(recipe)
+
+
+def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> CurateReport:
+    """Score and judge what is not judged yet, and look for duplicates among what is kept.
+
+    Raises:
+        RecipeError: the filters of the recipe are not what they should be.
+    """
+    from filters.curate import curate_corpus as curate
+
+    return curate(recipe, store, progress)
+
+
+def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress) -> MixReport:
+    """Sample one mix of the recipe from the curated rows and write it as shards, unless that is done already.
+
+    Raises:
+        RecipeError: no such mix, nothing to put into it, or less than it asks for (`shortfall: refuse`).
+        DataError: the run is not curated with this recipe, or holds rows that are not.
+    """
+    from filters.mix import build_mix as build
+
+    return build(recipe, store, name, progress)

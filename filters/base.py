@@ -1,0 +1,89 @@
+"""What a filter is: it scores a text once, and judges the scores as often as its thresholds change."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from corpus.recipe import Section
+from corpus.store.identity import content_id
+
+Kind = Literal["documents", "chats"]
+Outcome = Literal["keep", "drop", "unjudged"]
+KINDS: tuple[Kind, ...] = ("documents", "chats")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What a filter sees of one document or chat."""
+
+    id: str
+    kind: Kind
+    text: str
+    """A document's text, or the assistant's turns of a chat with a blank line between them."""
+    asked: str = ""
+    """The other turns of a chat, with a blank line between them."""
+    answers: tuple[str, ...] = ()
+    """The assistant's turns of a chat."""
+    instructions: tuple[str, ...] = ()
+    """What the writer was told besides the clauses, as it stood in the prompt; none for an imported row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One thing that was measured in one text."""
+
+    name: str
+    value: float | None
+    label: str | None = None
+    evidence: str | None = None
+    """The place in the text that it was measured at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a row, by one filter."""
+
+    outcome: Outcome
+    reason: str | None = None
+    """Why it is not kept: a fixed phrase, so that reasons can be counted."""
+
+
+KEEP = Verdict("keep")
+
+
+class Filter(ABC):
+    """One filter with its settings. Subclasses are pure: the same text gives the same scores."""
+
+    name: ClassVar[str]
+    version: ClassVar[int]
+    """Raised when the code gives other scores or verdicts than before."""
+    applies_to: frozenset[Kind] = frozenset(KINDS)
+
+    def __init__(self, settings: Section) -> None:
+        """Take the settings as they were checked."""
+        self.settings = settings
+
+    def scored_with(self) -> list[object]:
+        """What the scores depend on besides text and code; thresholds are no part of it."""
+        return []
+
+    @property
+    def scorer_hash(self) -> str:
+        """Names how the scores were made: texts are scored again only when it changes."""
+        return content_id("scorer", self.name, self.version, self.scored_with())
+
+    @property
+    def filter_hash(self) -> str:
+        """Names how the verdicts were made: scorer and thresholds."""
+        return content_id("filter", self.scorer_hash, self.settings.model_dump(mode="json"))
+
+    @abstractmethod
+    def score(self, rows: Sequence[Row]) -> list[list[Score]]:
+        """The scores of each row, at least one a row, in the order of the rows."""
+
+    @abstractmethod
+    def judge(self, scores: Mapping[str, Score]) -> Verdict:
+        """The verdict that follows from one row's scores, by their names."""

@@ -1,0 +1,191 @@
+"""Curation: score what is not scored, judge what is not judged, then find duplicates among what is kept.
+
+Scores, verdicts and duplicates are kept under the hash of what made them, so a second run does nothing, and a moved
+threshold reads scores instead of texts. Duplicates are looked for among the rows that every filter keeps: a kept
+row never gives way to one that is dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from corpus.errors import DataError
+from corpus.recipe import Recipe
+from corpus.stage import Progress
+from corpus.store import Store, WritingStore
+from corpus.store.identity import content_id
+from filters.base import KINDS, Filter, Kind
+from filters.classifier import Classifier
+from filters.duplicates import Candidate, find_duplicates, pass_hash
+from filters.fasttext_model import ClassifierReport
+from filters.judging import judge_missing, missing, score_missing
+from filters.registry import make_filters
+from filters.rows import KEYS, read_texts
+
+NOTE = "@"
+"""Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged` and `@curate`."""
+
+
+@dataclass(frozen=True)
+class CurateReport:
+    """What curation found; counts are of all current rows, not only of the new ones."""
+
+    num_rows: Mapping[Kind, int]
+    """Documents and chats that were there."""
+    num_kept: Mapping[Kind, int]
+    """Those in the views `curated` and `curated_chats`."""
+    outcomes: Mapping[tuple[str, str, str | None], int]
+    """Verdicts by filter, outcome and reason."""
+    num_duplicates: Mapping[str, int]
+    """Rows that gave way to another one, by kind: exact and near."""
+    num_scored: int
+    """Rows that lacked a score and got it now."""
+    classifier: ClassifierReport | None
+    """What the classifier is worth; None where the recipe names none."""
+
+    def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
+        """Tables for a person."""
+        gave_way = ", ".join(f"{num} {kind}" for kind, num in self.num_duplicates.items()) or "none"
+        return [
+            ("curated", [{"rows": kind, "found": self.num_rows[kind], "kept": self.num_kept[kind]} for kind in KINDS]),
+            (
+                f"verdicts (duplicates that gave way: {gave_way})",
+                [
+                    {"filter": name, "outcome": outcome, "reason": reason, "rows": num}
+                    for (name, outcome, reason), num in self.outcomes.items()
+                ],
+            ),
+            ("classifier", [_classifier_row(self.classifier)] if self.classifier else []),
+        ]
+
+
+def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> CurateReport:
+    """See `filters.curate_corpus`."""
+    filters = make_filters(recipe, store, progress)
+    num_scored = score_missing(store, filters, progress)
+    judge_missing(store, filters, progress)
+    verdicts = {judging.name: judging.filter_hash for judging in filters}
+    verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe)}
+    passes = _look_for_duplicates(recipe, store, verdicts, progress)
+    writer = store.writer("filters")
+    writer.set_current("scores", {scoring.name: scoring.scorer_hash for scoring in filters})
+    # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
+    writer.set_current("duplicates", passes)
+    writer.set_current("verdicts", verdicts)
+    return _report(store, filters, num_scored)
+
+
+def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
+    """Make sure that the curated view of `kind` is what this recipe gives for the rows there are.
+
+    Raises:
+        DataError: it is not; the message says why, and to curate.
+    """
+    verdicts = store.current("verdicts")
+    if verdicts.get(f"{NOTE}curate") != _curate_hash(recipe):
+        how = "with other settings" if verdicts else "not yet"
+        raise DataError(f"{store.root} was curated {how}; run: specmill curate {store.root}")
+    pending = missing(store, "verdicts", _filter_hashes(verdicts))[kind]
+    if pending:
+        raise DataError(f"{len(pending)} {kind} of {store.root} are not curated yet; run: specmill curate {store.root}")
+    settings = recipe.curate.duplicates
+    wanted = None if settings is None else pass_hash(_candidates(store, kind, verdicts), settings)
+    if store.current("duplicates").get(kind) != wanted:
+        raise DataError(
+            f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
+        )
+
+
+def _curate_hash(recipe: Recipe) -> str:
+    return content_id("curate", recipe.curate.model_dump(mode="json"))
+
+
+def _filter_hashes(verdicts: Mapping[str, str]) -> list[str]:
+    return [made_by for scope, made_by in verdicts.items() if not scope.startswith(NOTE)]
+
+
+def _look_for_duplicates(
+    recipe: Recipe, store: WritingStore, verdicts: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
+    """The hash of the pass over each kind of row, after making the passes that are not there."""
+    settings = recipe.curate.duplicates
+    if settings is None:
+        return {}
+    passes: dict[str, str] = {}
+    for kind in KINDS:
+        candidates = _candidates(store, kind, verdicts)
+        of_pass = passes[kind] = pass_hash(candidates, settings)
+        known = store.current("duplicates").get(kind) == of_pass
+        if known or store.rows("SELECT 1 FROM all_duplicates WHERE pass_hash = ? LIMIT 1", [of_pass]):
+            continue
+
+        def read(ids: Sequence[str], kind: Kind = kind) -> Iterable[tuple[str, str]]:
+            return read_texts(store, kind, ids)
+
+        stage = f"duplicates among {kind}"
+        progress.start(stage, 1)
+        store.writer("filters").commit("duplicates", of_pass, find_duplicates(candidates, read, settings))
+        progress.advance(stage, "ok")
+    return passes
+
+
+def _candidates(store: Store, kind: Kind, verdicts: Mapping[str, str]) -> list[Candidate]:
+    """The rows that every filter keeps, sorted by id."""
+    subgenre = "genre" if kind == "documents" else "question_kind"
+    hashes = _filter_hashes(verdicts)
+    found = store.rows(
+        f"""
+        SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, clause_ids FROM {kind}
+        WHERE $num_filters = (
+            SELECT count(*) FROM all_verdicts
+            WHERE all_verdicts.doc_id = {kind}.{KEYS[kind]} AND filter_hash IN (SELECT unnest($hashes))
+            AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))
+        )
+        ORDER BY id
+        """,
+        {"hashes": hashes, "num_filters": len(hashes), "unjudged": verdicts[f"{NOTE}unjudged"]},
+    )
+    return [
+        Candidate(str(row["id"]), str(row["genre"]), tuple(cast("list[str] | None", row["clause_ids"]) or ()))
+        for row in found
+    ]
+
+
+def _report(store: Store, filters: Sequence[Filter], num_scored: int) -> CurateReport:
+    judged = store.rows(
+        "SELECT filter, outcome, reason, count(*) AS num FROM verdicts "
+        "WHERE doc_id IN (SELECT doc_id FROM documents UNION ALL SELECT chat_id FROM chats) "
+        "GROUP BY ALL ORDER BY ALL"
+    )
+    gave_way = store.rows(
+        "SELECT kind, count(*) AS num FROM duplicates WHERE doc_id <> survivor_id GROUP BY kind ORDER BY kind"
+    )
+    [found, kept] = store.rows(
+        "SELECT (SELECT count(*) FROM documents) AS documents, (SELECT count(*) FROM chats) AS chats "
+        "UNION ALL SELECT (SELECT count(*) FROM curated), (SELECT count(*) FROM curated_chats)"
+    )
+    return CurateReport(
+        num_rows={kind: cast("int", found[kind]) for kind in KINDS},
+        num_kept={kind: cast("int", kept[kind]) for kind in KINDS},
+        outcomes={
+            (str(row["filter"]), str(row["outcome"]), cast("str | None", row["reason"])): cast("int", row["num"])
+            for row in judged
+        },
+        num_duplicates={str(row["kind"]): cast("int", row["num"]) for row in gave_way},
+        num_scored=num_scored,
+        classifier=next((one.trained.report for one in filters if isinstance(one, Classifier)), None),
+    )
+
+
+def _classifier_row(report: ClassifierReport) -> dict[str, object]:
+    return {
+        "positives": report.num_positives,
+        "negatives": report.num_negatives,
+        "held out": report.num_held_out,
+        "AUC on held out": report.auc,
+        "with shuffled labels": report.control_auc,
+        "trainings": report.attempts,
+        "judges nothing because": report.why_not,
+    }

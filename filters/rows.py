@@ -1,0 +1,74 @@
+"""Reading the rows that filters work on: their texts, and what their writer was told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeVar, cast
+
+import prompts
+from corpus.store import Store
+from filters.base import Kind, Row
+
+READ_ROWS = 2_048
+"""Rows whose texts are in memory at a time: some 10 MB. Each block reads the text column once."""
+KEYS: Mapping[Kind, str] = {"documents": "doc_id", "chats": "chat_id"}
+"""The column that holds the id, by table."""
+_PLACE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\n")
+_BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
+_DOCUMENTS = """
+    SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid
+    FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = briefs.genre
+    WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
+"""
+_CHATS = """
+    SELECT chat_id AS id, messages, brief_id, question_kind FROM chats
+    WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
+"""
+Item = TypeVar("Item")
+
+
+def in_blocks(items: Sequence[Item], size: int = READ_ROWS) -> Iterator[Sequence[Item]]:
+    """The items in order, `size` at a time."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def read_rows(store: Store, kind: Kind, ids: Sequence[str]) -> list[Row]:
+    """The rows with these ids, sorted by id."""
+    found = store.rows(_DOCUMENTS if kind == "documents" else _CHATS, {"ids": list(ids)})
+    return [_document(row) if kind == "documents" else _chat(row) for row in found]
+
+
+def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(id, text) of these rows in the order of their ids, block by block; of a chat, all turns."""
+    for block in in_blocks(sorted(ids)):
+        for row in read_rows(store, kind, block):
+            yield row.id, f"{row.asked}\n\n{row.text}" if kind == "chats" else row.text
+
+
+def _document(row: Mapping[str, object]) -> Row:
+    told: list[str] = []
+    if row["brief_id"] is not None:
+        told = [*_fixed_words("document"), *(str(row[name]) for name in _BRIEF_FIELDS if row[name] is not None)]
+    return Row(str(row["id"]), "documents", str(row["text"]), instructions=tuple(told))
+
+
+def _chat(row: Mapping[str, object]) -> Row:
+    messages = cast("list[dict[str, str]]", row["messages"])
+    answers = tuple(message["content"] for message in messages if message["role"] == "assistant")
+    asked = [message["content"] for message in messages if message["role"] != "assistant"]
+    told: list[str] = []
+    if row["brief_id"] is not None:
+        kinds = prompts.question_kinds()
+        told = [*_fixed_words("chat_question"), *_fixed_words("chat_answer")]
+        told += [kinds[kind] for kind in [str(row["question_kind"])] if kind in kinds]
+    return Row(str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told))
+
+
+@lru_cache
+def _fixed_words(name: str) -> tuple[str, ...]:
+    """What a prompt says whatever its values are."""
+    prompt = prompts.load(name)
+    return tuple(piece for piece in _PLACE.split(f"{prompt.system}\n{prompt.user}") if piece.strip())
