@@ -1,0 +1,126 @@
+"""Folders of safetensors and JSON that are whole or not there: finished checkpoints, and the base of resumable ones."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpus.errors import TrainingError
+from corpus.store.identity import file_id
+from corpus.store.journal import space_error, sync_folder
+from train.model import ADAPTER_FILE
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MANIFEST = "manifest.json"
+TEMPORARY = ".tmp-"
+
+
+def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a temporary folder, bring it to the disk and rename it to `folder`; one that was there goes.
+
+    Raises:
+        StoreError: the disk is full; what was there before is untouched.
+    """
+    temporary = folder.with_name(f"{TEMPORARY}{folder.name}")
+    outgoing = folder.with_name(f"{TEMPORARY}old-{folder.name}")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+        temporary.mkdir(parents=True)
+        fill(temporary)
+        for path in temporary.iterdir():
+            _sync(path)
+        sync_folder(temporary)
+        shutil.rmtree(outgoing, ignore_errors=True)
+        if folder.exists():
+            folder.rename(outgoing)
+        temporary.rename(folder)
+        sync_folder(folder.parent)
+        shutil.rmtree(outgoing, ignore_errors=True)
+    except OSError as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise space_error(error, folder) from error
+
+
+def write_checkpoint(
+    folder: Path,
+    model: PreTrainedModel,
+    adapter: PeftModel | None,
+    tokenizer: PreTrainedTokenizerBase,
+    manifest: Mapping[str, object],
+) -> None:
+    """Write a finished checkpoint: adapter or all weights in fp32, tokenizer, and `manifest` with every file's hash.
+
+    Raises:
+        StoreError: the disk is full.
+        TrainingError: the weights do not read back as they are.
+    """
+
+    def fill(temporary: Path) -> None:
+        if adapter is not None:
+            _save_adapter(temporary, adapter)
+        else:
+            model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        files = {path.name: file_id(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps({**manifest, "files": files}, indent=1) + "\n", encoding="utf-8")
+
+    write_folder(folder, fill)
+
+
+def read_manifest(folder: Path) -> dict[str, object] | None:
+    """The manifest of a finished checkpoint; None if there is none, or if any of its files is not as it was written."""
+    try:
+        manifest: dict[str, object] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = manifest["files"]
+        assert isinstance(files, dict), folder
+        whole = all(file_id(folder / name) == expected for name, expected in files.items())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    return manifest if whole else None
+
+
+def check_parent(folder: Path, base: str, stage_hash: str) -> str:
+    """Hash of the manifest of the checkpoint that a stage continues.
+
+    Raises:
+        TrainingError: it is not whole, on another base model, or not what the recipe asks for.
+    """
+    manifest = read_manifest(folder)
+    again = f"delete {folder} and train it again with: specmill train RECIPE"
+    if manifest is None:
+        raise TrainingError(f"the checkpoint in {folder} is not whole; {again}")
+    if manifest["base_hash"] != base:
+        raise TrainingError(f"{folder} was trained on another base ({manifest['base_hash']}, now {base}); {again}")
+    if manifest["stage_hash"] != stage_hash:
+        raise TrainingError(f"{folder} was trained with other settings or data than the recipe's; {again}")
+    return file_id(folder / MANIFEST)
+
+
+def _save_adapter(folder: Path, adapter: PeftModel) -> None:
+    import torch
+    from peft import get_peft_model_state_dict
+    from safetensors.torch import load_file, save_file
+
+    live = get_peft_model_state_dict(adapter, save_embedding_layers=False)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in live.items()}
+    save_file(tensors, folder / ADAPTER_FILE, metadata={"format": "pt"})
+    read_back = load_file(folder / ADAPTER_FILE)
+    if not all(torch.equal(read_back[name], tensor) for name, tensor in tensors.items()):
+        raise TrainingError(f"{folder / ADAPTER_FILE} does not read back as it was written; look at this disk")
+    config = copy.copy(adapter.peft_config["default"])
+    config.inference_mode = True
+    config.target_modules = sorted(config.target_modules)  # a set has another order in each process
+    config.save_pretrained(str(folder))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
