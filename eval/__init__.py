@@ -1,0 +1,56 @@
+"""Evaluation: what training changed, measured on every arm with the same items, with error bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from corpus.recipe import Recipe
+    from corpus.stage import Progress
+    from corpus.store import Store, WritingStore
+    from eval.arms import ArmRow
+    from eval.evaluate import EvalReport
+
+__all__ = ["arms_rows", "arms_table", "check_settings", "evaluate_arms"]
+
+
+def check_settings(recipe: Recipe) -> None:
+    """Check the tasks of a recipe and their settings.
+
+    Raises:
+        RecipeError: an unknown task or setting, with the nearest name; a wrong value; a task twice.
+    """
+    from eval.tasks import make_tasks
+
+    make_tasks(recipe)
+
+
+def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None, progress: Progress) -> EvalReport:
+    """Measure what is missing of `arms` (None: all) x training seeds x tasks, and compare all arms.
+
+    Killed at any instant, calling it again measures only what was not written. Rows of an arm that was trained
+    anew, and of settings, items or prompts that changed, are no longer current.
+
+    Raises:
+        RecipeError: no arms, an unknown arm, task or setting.
+        SetupError: an arm is not trained yet (the message names the command), or the base model is not there.
+    """
+    from eval.evaluate import evaluate_missing
+    from train.model import load_for_scoring
+
+    return evaluate_missing(recipe, store, arms, progress, load_for_scoring)
+
+
+def arms_table(store: Store) -> list[ArmRow]:
+    """Every metric of every evaluated arm with its error, and its paired difference from the base model."""
+    from eval.arms import arms_table as make
+
+    return make(store)
+
+
+def arms_rows(store: Store) -> list[dict[str, object]]:
+    """`arms_table` as the report shows it: one dictionary a row, sorted by metric."""
+    from eval.arms import tables
+
+    return [row for _, rows in tables(arms_table(store)) for row in rows]
