@@ -1,0 +1,50 @@
+# One environment, made once; `make demo` and `make test` make it if it is not there.
+EXTRA ?= cpu
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready-$(EXTRA)
+
+# uv does not read pip's settings: hand it pip's folders of wheels, and elsewhere name PyTorch's CPU builds.
+FIND_LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+ifeq ($(EXTRA),cpu)
+TORCH := $(if $(FIND_LINKS),,--torch-backend=cpu)
+else
+TORCH := --torch-backend=auto
+endif
+
+# Compiled files are kept whatever the shell says: without them each process compiles torch and vLLM anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: setup demo test test-all check bench clean
+.DEFAULT_GOAL := setup
+
+setup: $(READY)  ## the environment; EXTRA=gpu on a machine with a GPU
+
+$(READY): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.8"
+	UV_FIND_LINKS="$(FIND_LINKS)" $(BIN)/uv pip install --quiet --python $(BIN)/python $(TORCH) -e '.[$(EXTRA),dev]'
+	touch $@
+
+demo: $(READY)  ## the whole road on examples/demo.yaml
+	$(BIN)/specmill run examples/demo.yaml
+
+test: $(READY)  ## the tests, but for the long ones
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(READY)  ## every test
+	$(BIN)/pytest
+
+check: $(READY)  ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## the figures of docs/benchmarks.md
+	$(BIN)/python benchmarks/engine_speed.py
+	$(BIN)/python benchmarks/demo_steps.py
+	$(BIN)/python benchmarks/help_time.py
+
+clean:  ## the environment and what the tools left
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,120 @@
+"""The front door: one `specmill` command that mounts each room's verbs. It holds no logic of theirs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Literal
+
+import typer
+
+from corpus.command import Overrides, RecipeArgument, opened, run_folder_of
+from corpus.inspect.verbs import app as inspect_verbs
+from corpus.verbs import app as corpus_verbs
+from corpus.verbs import check_failures
+from eval.verbs import app as eval_verbs
+from filters.verbs import app as filters_verbs
+from train.verbs import app as train_verbs
+
+USER_ERROR = 2
+Step = Literal["generate", "curate", "mix", "train", "eval", "report"]
+STEPS: tuple[Step, ...] = ("generate", "curate", "mix", "train", "eval", "report")
+
+app = typer.Typer(
+    name="specmill",
+    help="Turns a Model Spec into a corpus, and the corpus into a trained and measured model.\n\n"
+    "Start with: specmill init, then specmill run RECIPE. Every verb does only what is not done yet.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    until: Annotated[Step, typer.Option("--until", help="Stop after this step.")] = "report",
+    override: Overrides = None,
+    update: Annotated[bool, typer.Option("--update", help="Go on although finished briefs become stale.")] = False,
+) -> None:
+    """Do every step that is not done yet: generate, curate, mix, train, eval, report."""
+    import eval as evaluation
+    import filters
+    import train
+    from corpus import check_plan, generate_corpus, refuse_stale
+    from corpus.console import show_result, show_table
+    from corpus.inspect import funnel, write_report
+    from corpus.recipe_file import load_recipe
+
+    wanted = STEPS[: STEPS.index(until) + 1]
+    loaded = load_recipe(recipe, override or ())
+    generates = loaded.spec is not None  # a run of imported rows has no spec
+    checks = (filters.check_settings, evaluation.check_settings, *([check_plan] if generates else []))
+    fits = refuse_stale if generates and not update else None
+    failed_fraction = 0.0
+    arms: list[dict[str, object]] = []
+    shown: list[dict[str, object]] = []
+    with opened("run", recipe, override, *checks, fits=fits) as (opened_run, progress):
+        settings, store = opened_run.recipe, opened_run.store
+        if generates:
+            failed_fraction = generate_corpus(settings, store, progress).failed_fraction
+        if "curate" in wanted:
+            filters.curate_corpus(settings, store, progress)
+        if "mix" in wanted:
+            for name in settings.mixes:
+                filters.build_mix(settings, store, name, progress)
+        if "train" in wanted:
+            train.train_chains(settings, store, None, progress)
+        if "eval" in wanted:
+            evaluated = evaluation.evaluate_arms(settings, store, None, progress)
+            arms, shown = evaluated.rows(), evaluated.headline()
+    show_table("funnel", funnel(store.root))
+    show_table("arms: value [95 % interval]", shown)
+    if "report" in wanted:
+        show_result(f"report: {write_report(store.root, arms)}")
+    check_failures(failed_fraction, settings.generate.max_failed_fraction)
+
+
+@app.command()
+def report(recipe: RecipeArgument, override: Overrides = None) -> None:
+    """Write one self-contained HTML file about the run."""
+    from corpus.console import show_result
+    from corpus.inspect import write_report
+    from corpus.store import open_reader
+    from eval import arms_rows
+
+    folder = run_folder_of(recipe, override)
+    show_result(f"report: {write_report(folder, arms_rows(open_reader(folder)))}")
+
+
+@app.command()
+def doctor() -> None:
+    """Say whether this machine can do what the verbs need, and what to install if not."""
+    from corpus.console import show_table
+    from corpus.doctor import examine
+
+    checks = examine()
+    show_table("this machine", checks)
+    if any(check["state"] == "missing" for check in checks):
+        raise typer.Exit(USER_ERROR)
+
+
+for verbs in (corpus_verbs, filters_verbs, train_verbs, eval_verbs, inspect_verbs):
+    app.registered_commands += verbs.registered_commands
+
+
+def main() -> None:
+    """Run the command; a user's error is one message and exit 2, a bug a traceback (Typer makes Ctrl+C exit 130)."""
+    from corpus.errors import SpecmillError
+    from corpus.privacy import no_telemetry
+
+    no_telemetry()
+    try:
+        app()
+    except SpecmillError as error:
+        sys.stderr.write(f"specmill: {error}\n")
+        sys.exit(USER_ERROR)
+
+
+if __name__ == "__main__":
+    main()
