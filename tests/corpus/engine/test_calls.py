@@ -1,0 +1,173 @@
+"""Judging replies, and asking again."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+import pytest
+
+from corpus.engine import Asked, CallFailed, Message, Reply, Request, ask, outcome_of
+from corpus.engine.calls import compression, is_degenerate, opens_as_refusal, repeated_fraction
+from corpus.errors import EngineError
+from corpus.store.schema import TABLES
+
+REQUEST = Request((Message("user", "Write a memo."),), max_tokens=100, temperature=0.8, seed=5)
+PROSE = (
+    "The committee met on Tuesday to look at the new intake form. Nobody liked its third page, which asked for a "
+    "reason without saying who would read it. We agreed to drop the question and to tell people why we had asked. "
+    "Marta will redraw the page, and the clinic will try it for two weeks before the next meeting."
+)
+
+
+def reply(text: str, finish_reason: str = "stop") -> Reply:
+    return Reply(text, finish_reason, prompt_tokens=7, cached_tokens=2, completion_tokens=9)
+
+
+@dataclass
+class Scripted:
+    """An engine that gives what it was told to, and remembers what it was asked."""
+
+    script: list[Reply | Exception]
+    asked: list[Request] = field(default_factory=list)
+    model: str = "scripted"
+    max_in_flight: int = 4
+
+    async def complete(self, request: Request) -> Reply:
+        self.asked.append(request)
+        given = self.script[len(self.asked) - 1]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+def asked(engine: Scripted, **options) -> Asked:
+    values = {"room": "corpus", "purpose": "document", "item_id": "b2:1", "max_attempts": 3} | options
+    return asyncio.run(ask(engine, REQUEST, **values))
+
+
+@pytest.mark.parametrize(
+    ("given", "outcome"),
+    [
+        (reply(PROSE), "ok"),
+        (reply("Yes."), "ok"),
+        (reply(PROSE, "length"), "truncated"),
+        (reply("  \n "), "empty"),
+        (reply("", "length"), "empty"),
+        (reply(PROSE, "content_filter"), "refusal"),
+        (reply("I'm sorry, but I can't help with that."), "refusal"),
+        (reply("The door is open. " * 40, "length"), "degenerate"),
+        (reply(PROSE + " " + "and so on " * 60), "degenerate"),
+        (reply("=" * 900), "degenerate"),
+        (reply("好" * 300), "degenerate"),
+    ],
+)
+def test_a_reply_is_judged_by_its_form(given, outcome):
+    assert outcome_of(given, REQUEST) == outcome
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't write that memo.",
+        "I\N{RIGHT SINGLE QUOTATION MARK}m sorry, I can\N{RIGHT SINGLE QUOTATION MARK}t assist with that request.",
+        "Sorry, but I cannot provide this information.",
+        "I can't help with that.",
+        "I am unable to assist you with this.",
+        "Unfortunately, I won't be able to complete this task.",
+        "As an AI language model, I cannot create such content.",
+        "I apologize, but I'm not able to generate that.",
+        "**I cannot comply with this request.**",
+    ],
+)
+def test_declining_in_the_first_person_is_a_refusal(text):
+    assert opens_as_refusal(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry for the late reply; the numbers are below.",
+        "I can't help thinking that the third page was the trouble.",
+        "I cannot overstate how much the redraw helped.",
+        "I won't bore you with the details of the outage.",
+        "\"I'm sorry, but I can't help with that,\" said the assistant, and offered a number to call.",
+        "When the assistant says that it can't help, it should say why.",
+        "Unfortunately the meeting was moved, so I will write the minutes tomorrow.",
+        "I'm sorry, but I can't help with that. " + "That is how the transcript begins, and this memo asks why. " * 20,
+    ],
+)
+def test_a_text_about_refusals_is_not_one(text):
+    assert not opens_as_refusal(text)
+
+
+def test_an_answer_may_decline_where_declining_is_an_answer():
+    declined = reply("I'm sorry, but I can't help with that.")
+    assert outcome_of(declined, REQUEST, may_decline=True) == "ok"
+
+
+def test_a_refrain_and_a_table_are_not_loops():
+    song = "\n".join(f"{line}\nAnd the river runs on, and the river runs on." for line in PROSE.split(". ") * 1)
+    table = "\n".join(f"| step {n} | checked by hand | {n * 37 % 91} ms |" for n in range(12))
+    assert not is_degenerate(song)
+    assert not is_degenerate(table)
+
+
+def test_measures_of_looping_on_known_texts():
+    assert repeated_fraction("one two three four five six seven eight nine") == 0
+    assert repeated_fraction("a b c d e f g h " * 2) == pytest.approx(1 / 9)
+    assert compression(PROSE) < 2.5
+    assert compression("no") == 1.0
+
+
+def test_an_ok_reply_ends_the_asking():
+    engine = Scripted([reply(f"  {PROSE}\n"), reply("never")])
+    result = asked(engine)
+    assert (result.text, result.outcome, len(result.calls), len(engine.asked)) == (PROSE, "ok", 1, 1)
+
+
+def test_a_bad_reply_is_asked_again_with_another_seed_a_bounded_number_of_times():
+    engine = Scripted([reply("")] * 9)
+    result = asked(engine, max_attempts=3)
+    assert (result.text, result.outcome) == (None, "empty")
+    assert [call["attempt"] for call in result.calls] == [0, 1, 2]
+    assert len({request.seed for request in engine.asked}) == 3
+    assert all(0 <= request.seed < 2**31 for request in engine.asked)
+
+
+def test_the_seed_of_an_attempt_is_the_same_in_a_later_run():
+    whole = Scripted([reply(""), reply(PROSE)])
+    asked(whole)
+    later = Scripted([reply(PROSE)])
+    result = asked(later, first_attempt=1, max_attempts=2)
+    assert later.asked == whole.asked[1:]
+    assert result.calls[0]["call_id"] == asked(Scripted([reply(""), reply(PROSE)])).calls[1]["call_id"]
+
+
+def test_a_call_is_a_row_with_every_column_of_the_table():
+    for engine in (Scripted([reply("", "length"), reply(PROSE)]), Scripted([CallFailed("timeout", "no reply")])):
+        for call in asked(engine).calls:
+            assert list(call) == [name for name, _ in TABLES["calls"].columns]
+
+
+def test_the_reply_is_kept_only_when_it_is_not_ok():
+    calls = asked(Scripted([reply(PROSE, "length"), reply(PROSE)])).calls
+    assert [(call["outcome"], call["reply"]) for call in calls] == [("truncated", PROSE), ("ok", None)]
+
+
+def test_what_the_caller_does_not_accept_is_unparsable_with_its_reason():
+    engine = Scripted([reply("no number"), reply("7")])
+    result = asked(engine, accept=lambda text: None if text.isdigit() else "not a number")
+    assert result.text == "7"
+    assert (result.calls[0]["outcome"], result.calls[0]["error"]) == ("unparsable", "not a number")
+
+
+def test_a_failed_call_is_a_row_and_no_attempt():
+    failed = asked(Scripted([reply(""), CallFailed("timeout", "no reply within 3 s"), reply(PROSE)]))
+    assert (failed.text, failed.outcome) == (None, "timeout")
+    assert [(call["outcome"], call["attempt"]) for call in failed.calls] == [("empty", 0), ("timeout", 1)]
+    again = asked(Scripted([reply(PROSE)]), first_attempt=1)
+    assert again.calls[0]["call_id"] != failed.calls[1]["call_id"]
+
+
+def test_an_error_that_concerns_every_request_goes_through():
+    with pytest.raises(EngineError, match="wrong key"):
+        asked(Scripted([EngineError("wrong key")]))

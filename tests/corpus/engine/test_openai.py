@@ -1,0 +1,203 @@
+"""The client of OpenAI-compatible servers, against a real server in another process."""
+
+import asyncio
+import json
+import socket
+
+import pytest
+from fakes.openai_server import FakeServer
+
+from corpus.engine import CallFailed, Message, Reply, Request, open_engine
+from corpus.engine import openai as client
+from corpus.errors import EngineError
+from corpus.recipe import EngineSettings
+
+KEY_ENV = "SPECMILL_TEST_KEY"
+
+
+@pytest.fixture(autouse=True)
+def quick_backoff(monkeypatch):
+    monkeypatch.setattr(client, "_FIRST_WAIT_SECONDS", 0.001)
+
+
+def request(n: int = 0, **changes) -> Request:
+    values = {"max_tokens": 400, "temperature": 0.8, "seed": n} | changes
+    return Request((Message("user", f"Write about item {n}."),), **values)
+
+
+def settings(server: FakeServer, **changes) -> EngineSettings:
+    values = {"kind": "openai", "model": "fake", "base_url": server.base_url, "api_key_env": KEY_ENV} | changes
+    return EngineSettings.model_validate(values)
+
+
+def complete(settings: EngineSettings, *requests: Request) -> list[Reply | BaseException]:
+    async def ask() -> list[Reply | BaseException]:
+        async with open_engine(settings, 1) as engine:
+            return await asyncio.gather(*map(engine.complete, requests), return_exceptions=True)
+
+    return asyncio.run(ask())
+
+
+def test_a_reply_is_a_function_of_the_request_and_carries_its_usage():
+    with FakeServer() as server:
+        first, again, other = complete(settings(server), request(1), request(1), request(2))
+    assert first == again != other
+    assert first.finish_reason == "stop"
+    assert first.completion_tokens > 100
+    assert first.cached_tokens == first.prompt_tokens // 2
+
+
+def test_the_request_says_all_that_was_asked():
+    schema = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
+    with FakeServer() as server:
+        (reply,) = complete(settings(server, options={"top_k": 20}), request(3, min_p=0.1, top_p=0.9, schema=schema))
+        (line,) = server.requests()
+    sent = line["request"]
+    assert (sent["seed"], sent["min_p"], sent["top_p"], sent["top_k"], sent["max_tokens"]) == (3, 0.1, 0.9, 20, 400)
+    assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert set(json.loads(reply.text)) == {"score"}
+
+
+def test_what_was_not_asked_for_is_not_sent():
+    with FakeServer() as server:
+        complete(settings(server), request(seed=None))
+        (line,) = server.requests()
+    assert not {"seed", "top_p", "min_p", "response_format"} & set(line["request"])
+
+
+@pytest.mark.parametrize("fault", ["busy", "error", "hang_up"])
+def test_what_may_pass_is_retried_to_the_same_reply(fault):
+    with FakeServer(faults={fault: 0.4}) as server:
+        replies = complete(settings(server, max_retries=20), *map(request, range(12)))
+        seen = len(server.requests())
+    with FakeServer() as server:
+        assert replies == complete(settings(server), *map(request, range(12)))
+    assert seen > 12
+
+
+@pytest.mark.parametrize(("fault", "said"), [("busy", "HTTP 429"), ("error", "HTTP 500"), ("hang_up", "connection")])
+def test_retries_are_bounded(fault, said):
+    with FakeServer(faults={fault: 1.0}) as server:
+        (failure,) = complete(settings(server, max_retries=2), request())
+        assert len(server.requests()) == 3
+    assert isinstance(failure, CallFailed)
+    assert failure.outcome == "error"
+    assert said in str(failure)
+
+
+def test_a_server_that_says_when_to_come_back_is_obeyed(monkeypatch):
+    waits = []
+    monkeypatch.setattr(asyncio, "sleep", lambda seconds: waits.append(seconds) or _nothing())
+    with FakeServer(faults={"busy": 1.0}, retry_after_seconds=7) as server:
+        complete(settings(server, max_retries=2), request())
+    assert len(waits) == 2
+    assert all(7 <= seconds < 8 for seconds in waits)
+
+
+async def _nothing() -> None:
+    return None
+
+
+def test_a_wait_longer_than_the_deadline_stops_the_run():
+    with FakeServer(faults={"busy": 1.0}, retry_after_seconds=3600) as server:
+        (failure,) = complete(settings(server), request())
+    assert isinstance(failure, EngineError)
+    assert "wait 3600 s" in str(failure)
+
+
+def test_a_request_that_hangs_ends_at_its_deadline():
+    with FakeServer(faults={"hang": 1.0}) as server:
+        (failure,) = complete(settings(server, timeout_seconds=0.2, max_retries=1), request())
+        assert len(server.requests()) == 2
+    assert isinstance(failure, CallFailed)
+    assert failure.outcome == "timeout"
+
+
+@pytest.mark.parametrize(("fault", "said"), [("html", "Sign in"), ("error_body", "upstream failed")])
+def test_a_200_without_a_reply_fails_that_request_alone(fault, said):
+    with FakeServer(faults={fault: 1.0}) as server:
+        failures = complete(settings(server), request(1), request(2))
+        assert len(server.requests()) == 2
+    assert all(isinstance(failure, CallFailed) and said in str(failure) for failure in failures)
+
+
+def test_a_wrong_key_stops_before_anything_and_is_not_shown(monkeypatch):
+    monkeypatch.setenv(KEY_ENV, "sk-very-secret")
+    with FakeServer(key="sk-right") as server, pytest.raises(EngineError) as caught:
+        complete(settings(server), request())
+    assert KEY_ENV in str(caught.value)
+    assert "sk-very-secret" not in str(caught.value)
+
+
+def test_the_key_is_taken_from_the_named_variable(monkeypatch):
+    monkeypatch.setenv(KEY_ENV, "sk-right")
+    with FakeServer(key="sk-right") as server:
+        (reply,) = complete(settings(server), request())
+    assert isinstance(reply, Reply)
+
+
+def test_a_local_server_needs_no_key(monkeypatch):
+    monkeypatch.delenv(KEY_ENV, raising=False)
+    with FakeServer() as server:
+        (reply,) = complete(settings(server), request())
+    assert isinstance(reply, Reply)
+
+
+def test_an_unknown_model_names_those_that_are_served():
+    with FakeServer(models=("small", "large")) as server:
+        (failure,) = complete(settings(server, model="huge"), request())
+    assert isinstance(failure, EngineError)
+    assert "'huge'" in str(failure)
+    assert "large, small" in str(failure)
+
+
+def test_a_usage_limit_stops_the_run_without_retries():
+    with FakeServer(faults={"quota": 1.0}) as server:
+        (failure,) = complete(settings(server), request())
+        assert len(server.requests()) == 1
+    assert isinstance(failure, EngineError)
+    assert "run again to resume" in str(failure)
+
+
+def test_a_server_that_is_not_there_is_named():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        base_url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    with pytest.raises(EngineError, match="no server answers at " + base_url):
+        complete(EngineSettings(kind="openai", model="fake", base_url=base_url), request())
+
+
+def test_a_server_that_dies_stops_the_run_after_some_failures_in_a_row(monkeypatch):
+    monkeypatch.setattr(client, "_MAX_FAILURES_IN_A_ROW", 3)
+    outcomes: list[type] = []
+
+    async def work(server: FakeServer) -> None:
+        async with open_engine(settings(server, max_retries=1), 1) as engine:
+            await engine.complete(request())
+            server.stop()
+            for n in range(3):
+                try:
+                    await engine.complete(request(n))
+                except (CallFailed, EngineError) as error:
+                    outcomes.append(type(error))
+
+    with FakeServer() as server:
+        asyncio.run(work(server))
+    assert outcomes == [CallFailed, CallFailed, EngineError]
+
+
+def test_one_reply_between_failures_shows_that_the_server_lives(monkeypatch):
+    monkeypatch.setattr(client, "_MAX_FAILURES_IN_A_ROW", 3)
+
+    async def work(server: FakeServer) -> int:
+        failed = 0
+        async with open_engine(settings(server, max_retries=0), 1) as engine:
+            for n in range(40):
+                try:
+                    await engine.complete(request(n))
+                except CallFailed:
+                    failed += 1
+        return failed
+
+    with FakeServer(faults={"error": 0.15}) as server:
+        assert asyncio.run(work(server)) >= 3

@@ -1,0 +1,157 @@
+"""vLLM itself, with the builtin model: one engine for the whole session (`vllm_engine`, see tests/conftest.py)."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from corpus.engine import CallFailed, Message, Request, open_engine
+from corpus.engine.watchdog import MARK
+from corpus.errors import RecipeError, SetupError
+from corpus.recipe import EngineSettings
+
+
+def request(text: str, **changes) -> Request:
+    return Request((Message("user", text),), **({"max_tokens": 24, "temperature": 0.8} | changes))
+
+
+def test_a_reply_says_how_it_ended_and_what_it_cost(vllm_engine):
+    short, cut = vllm_engine.ask(
+        [
+            request("What is the capital of France? One sentence.", temperature=0.0),
+            request("Write a long story about a lighthouse.", max_tokens=5),
+        ]
+    )
+    assert "Paris" in short.text
+    assert (short.finish_reason, cut.finish_reason) == ("stop", "length")
+    assert cut.completion_tokens == 5
+    assert short.prompt_tokens > 10
+
+
+def test_a_shared_beginning_is_computed_once(vllm_engine):
+    rules = "Rule: say what you know, and say what you do not know. " * 20
+    first, second = (vllm_engine.ask([request(rules + end)])[0] for end in ("Why?", "How would you explain this?"))
+    assert second.cached_tokens >= 128 > first.cached_tokens
+
+
+def test_a_schema_is_followed_without_white_space(vllm_engine):
+    schema = {
+        "type": "object",
+        "properties": {"score": {"type": "integer", "minimum": 1, "maximum": 5}, "fair": {"type": "boolean"}},
+        "required": ["score", "fair"],
+        "additionalProperties": False,
+    }
+    (reply,) = vllm_engine.ask([request("Judge this sentence: the sky is blue.", schema=schema)])
+    judged = json.loads(reply.text)
+    assert 1 <= judged["score"] <= 5
+    assert isinstance(judged["fair"], bool)
+    assert "\n" not in reply.text
+
+
+def test_a_prompt_that_leaves_no_room_fails_alone_and_says_by_how_much(vllm_engine):
+    async def both() -> list[object]:
+        asked = [request("word " * 40_000), request("Say hello.")]
+        return await asyncio.gather(*map(vllm_engine.complete, asked), return_exceptions=True)
+
+    failure, reply = asyncio.run(both())
+    assert isinstance(failure, CallFailed)
+    assert "exceed the context" in str(failure)
+    assert str(failure).endswith(" tokens")
+    assert reply.text
+
+
+def test_a_request_given_up_does_not_stop_the_others(vllm_engine):
+    async def work() -> str:
+        given_up = asyncio.ensure_future(vllm_engine.complete(request("Write a very long story.", max_tokens=400)))
+        kept = asyncio.ensure_future(vllm_engine.complete(request("Say hello.")))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        return (await kept).text
+
+    assert asyncio.run(work())
+
+
+def open_with(**options) -> None:
+    async def start() -> None:
+        async with open_engine(EngineSettings(options=options), 1):
+            raise AssertionError("the engine should not have started")
+
+    asyncio.run(start())
+
+
+def test_an_unknown_option_is_refused_with_the_nearest():
+    with pytest.raises(RecipeError, match=r"no option 'max_model_length'.*'max_model_len'"):
+        open_with(max_model_length=512)
+
+
+def test_options_that_are_keys_of_the_recipe_are_sent_there():
+    with pytest.raises(RecipeError, match=r"engine\.options\.revision belongs one level up"):
+        open_with(revision="main")
+
+
+def test_a_value_that_vllm_refuses_is_the_recipes_fault():
+    with pytest.raises(RecipeError, match="vLLM refuses"):
+        open_with(max_model_len=10_000_000)
+
+
+def test_without_vllm_the_command_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vllm.v1.engine.async_llm", None)
+    with pytest.raises(SetupError, match="make setup EXTRA=gpu"):
+        open_with()
+
+
+OWNER = """
+import asyncio
+from corpus.engine import Message, Request, open_engine
+from corpus.recipe import EngineSettings
+
+async def main():
+    async with open_engine(EngineSettings(options={"max_model_len": 1024}), 1) as engine:
+        story = Request((Message("user", "Write a very long story."),), max_tokens=900, temperature=1.0)
+        await engine.complete(Request((Message("user", "Say hello."),), max_tokens=4, temperature=1.0))
+        print("ready", flush=True)
+        while True:
+            await asyncio.gather(*[engine.complete(story) for _ in range(8)])
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_no_engine_process_outlives_a_killed_owner(tmp_path):
+    """The owner is killed while its engine computes; its stdout carried nothing of vLLM's."""
+    script = tmp_path / "owner.py"
+    script.write_text(OWNER)
+    owner = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}
+    )
+    assert owner.stdout.readline() == "ready\n"
+    children = _marked_by(owner.pid)
+    assert len(children) >= 2, "the engine core and its worker"
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    deadline = time.monotonic() + 5
+    while (left := [pid for pid in children if Path(f"/proc/{pid}").exists()]) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left == []
+    assert _marked_by(owner.pid) == []
+
+
+def _marked_by(owner: int) -> list[int]:
+    wanted = f"{MARK}={owner}-".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and wanted in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found

@@ -1,0 +1,87 @@
+"""The shell, the verbs' output, and where a run stands."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from corpus.errors import QueryError
+from corpus.inspect import answer_or_shell, funnel, show_trace, status_tables
+from corpus.inspect.look import Look
+from corpus.inspect.shell import shell
+
+
+def said(root: Path, lines: list[str]) -> str:
+    """What the shell shows for these lines."""
+    console = Console(file=io.StringIO(), width=140)
+    typed: Iterator[str] = iter(lines)
+
+    def read_line(_: str) -> str:
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    with console.capture() as captured:
+        shell(root, console, read_line)
+    return captured.get()
+
+
+def test_a_statement_goes_on_until_its_semicolon(run: Path) -> None:
+    assert " 42 " in said(run, ["SELECT 40", "+ 2 AS sum;"])
+    assert " 42 " not in said(run, ["SELECT 40", "+ 2 AS sum"])
+
+
+def test_a_named_query_needs_only_its_name(run: Path) -> None:
+    assert "written and imported" in said(run, ["funnel"])
+
+
+def test_a_wrong_statement_does_not_end_the_shell(run: Path) -> None:
+    answers = said(run, ["SELECT [bold]x[/bold];", "SELECT 42 AS n;"])
+    assert "Error" in answers
+    assert " 42 " in answers
+
+
+def test_it_stops_when_told_to(run: Path) -> None:
+    assert " 42 " not in said(run, [".quit", "SELECT 42 AS n;"])
+
+
+def test_it_tells_tables_queries_and_what_it_knows(run: Path) -> None:
+    assert "all_documents" in said(run, [".tables"])
+    assert "starved_clauses" in said(run, [".queries"])
+    assert ".nonsense is not known" in said(run, [".nonsense"])
+
+
+def test_an_answer_goes_to_stdout_and_into_a_file(
+    run: Path, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    answer_or_shell(run, "SELECT 42 AS n", "csv", None)
+    assert capfdbinary.readouterr() == (b"n\n42\n", b"")
+    answer_or_shell(run, "SELECT 42 AS n", None, tmp_path / "n.json")
+    assert (tmp_path / "n.json").read_text() == '[\n{"n": 42}\n]\n'
+
+
+def test_a_format_without_a_query_is_refused(run: Path) -> None:
+    with pytest.raises(QueryError, match="go with a query"):
+        answer_or_shell(run, None, "csv", None)
+
+
+def test_a_trace_is_shown_on_stdout(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Look(run) as look:
+        [row] = look.rows("SELECT doc_id FROM documents ORDER BY doc_id LIMIT 1")
+    show_trace(run, str(row["doc_id"]))
+    assert str(row["doc_id"]) in capsys.readouterr().out
+
+
+def test_status_has_the_funnel_first_and_names_what_does_not_read_back(run: Path, tmp_path: Path) -> None:
+    tables = status_tables(run)
+    assert tables[0] == ("funnel", funnel(run))
+    assert tables[-1] == ("files that do not read back", [])
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "calls" / "000099.parquet").write_bytes(b"PAR1")
+    assert len(status_tables(tmp_path / "run")[-1][1]) == 1

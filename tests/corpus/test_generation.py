@@ -1,0 +1,234 @@
+"""From spec to rows: held-out clauses stay out of prompts, failures are rows, changes that lose work are refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fakes.engine import FakeEngine
+
+from corpus.briefs import compare_briefs, make_briefs
+from corpus.chats import write_chats
+from corpus.documents import write_documents
+from corpus.engine import CallFailed, Reply, Request
+from corpus.errors import EngineError, RecipeError
+from corpus.generation import make_plan, refuse_stale
+from corpus.outline import commit_clauses
+from corpus.recipe import Recipe
+from corpus.run import Run, open_run
+from corpus.stage import Silent, StageReport
+from corpus.store import open_reader
+from corpus.writing import Effort
+
+SPEC = """# Conduct
+
+## Honesty
+
+- The assistant says when it does not know something.
+- The assistant corrects its own mistakes as soon as it sees them.
+- The assistant never claims to be a person {in braces} for $5 at 100%.
+
+## Care
+
+The assistant should ask before it does anything that cannot be undone.
+
+The assistant should keep what it is told in confidence.
+"""
+PROSE = "The harbour was quiet that morning, and Marlow told the clerk plainly that it could not be sure of the tide. "
+
+
+def recipe(folder: Path, **generate: object) -> Recipe:
+    spec = folder / "spec.md"
+    if not spec.exists():
+        spec.write_text(SPEC)
+    settings = {"documents": 6, "chats": 3, "genres": {"internal memo": 1, "faq page": 1}} | generate
+    return Recipe.model_validate({
+        "name": "test", "runs": folder / "runs", "generate": settings, "engine": {"max_in_flight": 4},
+        "spec": {"path": spec, "model_name": "Marlow", "provider_name": "Tidewater", "hold_out": {"fraction": 0.2}},
+    })  # fmt: skip
+
+
+def prose(request: Request) -> str:
+    """A text of its own for every request."""
+    words = [f"{PROSE.split()[n % 19]}{(request.seed or 0) * (n + 1) % 89}" for n in range(60)]
+    return " ".join(words)
+
+
+def written(run: Run, engine: FakeEngine, **effort: bool) -> list[StageReport]:
+    plan = make_plan(run.recipe)
+    commit_clauses(run.recipe, run.store, plan.clauses, plan.split)
+    make_briefs(run.recipe, run.store, plan.briefs)
+    how = Effort(run.recipe.generate.max_attempts, **effort)
+
+    async def both() -> list[StageReport]:
+        count = lambda texts: [len(str(text).split()) for text in texts]  # noqa: E731
+        documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
+        return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
+
+    return asyncio.run(both())
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    with open_run(recipe(tmp_path), "generate", print) as opened:
+        yield opened
+
+
+def test_a_held_out_clause_is_in_no_prompt(run: Run) -> None:
+    engine = FakeEngine(prose)
+    written(run, engine)
+    held_out = [str(each["text"]) for each in run.store.rows("SELECT text FROM clauses WHERE split = 'held_out'")]
+    used = [str(each["text"]) for each in run.store.rows("SELECT text FROM clauses WHERE split = 'train'")]
+    shown = "\n".join(message.content for request in engine.asked for message in request.messages)
+    assert held_out
+    assert not [text for text in held_out if text in shown]
+    assert [text for text in used if text in shown]
+
+
+def test_every_prompt_names_the_assistant_and_takes_the_spec_as_text(run: Run) -> None:
+    engine = FakeEngine(prose)
+    written(run, engine)
+    assert all("Marlow" in "".join(m.content for m in request.messages) for request in engine.asked)
+
+
+def test_every_text_leads_back_to_its_brief_and_call(run: Run) -> None:
+    documents, chats = written(run, FakeEngine(prose))
+    assert (documents.outcomes, chats.outcomes) == ({"ok": 6}, {"ok": 3})
+    assert run.store.rows(
+        "SELECT count(*) AS n FROM documents JOIN briefs USING (brief_id) JOIN calls USING (call_id) "
+        "WHERE calls.item_id = brief_id AND outcome = 'ok' AND documents.genre = briefs.genre"
+    ) == [{"n": 6}]
+    assert run.store.rows("SELECT purpose, count(*) AS n FROM calls GROUP BY 1 ORDER BY 1") == [
+        {"purpose": "answer", "n": 3}, {"purpose": "document", "n": 6}, {"purpose": "question", "n": 3},
+    ]  # fmt: skip
+
+
+def test_run_again_nothing_is_asked_for_twice(run: Run) -> None:
+    written(run, FakeEngine(prose))
+    again = FakeEngine(prose)
+    written(run, again)
+    assert again.asked == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (Reply(PROSE, "length", 10, 0, 50), "truncated"),
+        ("", "empty"),
+        (PROSE * 40, "degenerate"),
+        (Reply("", "content_filter", 10, 0, 0), "refusal"),
+    ],
+)
+def test_a_bad_reply_is_a_row_and_never_a_document(run: Run, reply: str | Reply, outcome: str) -> None:
+    documents, _ = written(run, FakeEngine(lambda _: reply))
+    assert documents.outcomes == {outcome: 6}
+    assert run.store.rows("SELECT * FROM documents") == []
+    attempts = run.recipe.generate.max_attempts
+    assert run.store.rows("SELECT outcome, count(*) AS n FROM calls WHERE purpose = 'document' GROUP BY 1") == [
+        {"outcome": outcome, "n": 6 * attempts}
+    ]
+
+
+def test_failed_briefs_are_left_alone_until_a_top_up(run: Run) -> None:
+    written(run, FakeEngine(lambda _: ""))
+    idle = FakeEngine(prose)
+    written(run, idle)
+    assert idle.asked == []
+    documents, chats = written(run, FakeEngine(prose), top_up=True)
+    assert (documents.outcomes, chats.outcomes) == ({"ok": 6}, {"ok": 3})
+    assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]
+
+
+def test_a_transport_failure_uses_up_no_attempt(run: Run) -> None:
+    for _ in range(3):
+        written(run, FakeEngine(lambda _: CallFailed("timeout", "no answer")))
+    documents, _ = written(run, FakeEngine(prose))
+    assert documents.outcomes == {"ok": 6}
+    assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]
+
+
+def test_an_engine_that_dies_keeps_what_was_finished(run: Run) -> None:
+    count = 0
+
+    def dies(request: Request) -> str | BaseException:
+        nonlocal count
+        count += 1
+        return prose(request) if count <= 3 else EngineError("the server is gone")
+
+    with pytest.raises(EngineError, match="gone"):
+        written(run, FakeEngine(dies, max_in_flight=1))
+    assert len(run.store.rows("SELECT * FROM documents")) == 3
+    documents, _ = written(run, FakeEngine(prose))
+    assert documents.outcomes == {"ok": 3}
+
+
+def test_asking_for_more_keeps_what_is_there(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(prose))
+    with open_run(recipe(tmp_path, documents=9), "generate", print) as run:
+        report = compare_briefs(run.store, make_plan(run.recipe).briefs)
+        assert (report.new, report.kept, report.stale) == (3, 9, 0)
+        refuse_stale(run.recipe, run.store, make_plan(run.recipe))
+        documents, _ = written(run, FakeEngine(prose))
+        assert documents.num_missing == 3
+
+
+def test_a_change_that_leaves_finished_work_behind_is_refused_and_names_the_keys(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(prose))
+    with (
+        pytest.raises(RecipeError, match=r"9 finished briefs .* because of: generate.temperature\..*--update"),
+        open_run(recipe(tmp_path, temperature=0.3), "generate", print) as run,
+    ):
+        refuse_stale(run.recipe, run.store, make_plan(run.recipe))
+    with open_run(recipe(tmp_path, temperature=0.3), "generate", print) as run:
+        documents, _ = written(run, FakeEngine(prose))
+        assert documents.num_missing == 6
+        assert len(run.store.rows("SELECT * FROM documents")) == 6
+        assert len(run.store.rows("SELECT * FROM all_documents WHERE stale")) == 6
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        documents, _ = written(run, FakeEngine(prose))
+        assert documents.num_missing == 0
+
+
+def test_an_unknown_genre_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="no genre 'internal mmo'; did you mean 'internal memo'"):
+        make_plan(recipe(tmp_path, genres={"internal mmo": 1}))
+
+
+def test_briefs_are_a_function_of_the_recipe(tmp_path: Path) -> None:
+    assert make_plan(recipe(tmp_path)).briefs == make_plan(recipe(tmp_path)).briefs
+    ids = [brief.brief_id for brief in make_plan(recipe(tmp_path, documents=60, chats=40)).briefs]
+    assert len(set(ids)) == 100
+
+
+def test_a_run_moved_to_another_place_is_the_same_run(tmp_path: Path) -> None:
+    from corpus.recipe_file import load_recipe
+
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(prose))
+        first_hash = run.recipe.recipe_hash()
+    (tmp_path / "spec.md").unlink()
+    (tmp_path / "runs" / "test").rename(tmp_path / "moved")
+    with open_run(load_recipe(tmp_path / "moved"), "generate", print) as run:
+        idle = FakeEngine(prose)
+        written(run, idle)
+        assert idle.asked == []
+        assert len(run.store.rows("SELECT * FROM documents")) == 6
+    assert first_hash != ""
+
+
+def test_a_killed_invocation_is_on_record(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        mark = (run.store.root / "running.json").read_bytes()
+    (tmp_path / "runs/test/running.json").write_bytes(mark.replace(b'"invocation_id": "b2:', b'"invocation_id": "b2:x'))
+    with open_run(recipe(tmp_path), "curate", print):
+        pass
+    reader = open_reader(tmp_path / "runs/test")
+    assert [r["outcome"] for r in reader.rows("SELECT outcome FROM invocations ORDER BY outcome")] == [
+        "done",
+        "done",
+        "killed",
+    ]

@@ -1,0 +1,94 @@
+"""A tokenizer with merges and tiny random models: what scoring is tested on, without anything to download."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from corpus.recipe import Mix, Recipe, StageSettings, Train
+from corpus.store import WritingStore, open_writer
+from corpus.store.schema import TABLES
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CORPUS = [
+    "The assistant says what it knows and what it does not know.",
+    "I would tell her plainly that the line has to go, and write the rest with care.",
+    "I would write the line as asked, and leave the choice to the company.",
+    "What would you do? A keeper opens a hive only when there is a reason to look inside.",
+]
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    """Byte-level BPE that merges across spaces, so that a boundary can fall inside a token."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=400,
+        special_tokens=["<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(CORPUS, trainer)
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|im_start|>", eos_token="<|im_end|>")
+    made.chat_template = CHATML
+    return made
+
+
+@pytest.fixture(scope="session")
+def model() -> LlamaForCausalLM:
+    """Two layers, grouped heads, a context of 64 tokens, weights large enough to make every token matter."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=400,
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        initializer_range=0.2,
+    )
+    return LlamaForCausalLM(config).eval()
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    """Two arms, on a base model of which only the folder matters here."""
+    folder = tmp_path / "base-model"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    stages = {"midtrain": StageSettings(data="docs")}
+    return Recipe(
+        name="run",
+        mixes={"docs": Mix()},
+        train=Train(model=str(folder), precision="fp32", stages=stages),
+        arms={"base": [], "midtrain": ["midtrain"]},
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[WritingStore]:
+    """An empty run."""
+    with open_writer(tmp_path / "run") as opened:
+        yield opened
+
+
+@pytest.fixture
+def add_rows(store: WritingStore) -> Callable[..., None]:
+    """Append rows to a table; columns that are not given are None."""
+
+    def append(table: str, *rows: Mapping[str, object]) -> None:
+        empty = dict.fromkeys(TABLES[table].schema.names)
+        store.writer(TABLES[table].writers[0]).append({table: [{**empty, **row} for row in rows]})
+
+    return append

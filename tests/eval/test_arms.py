@@ -1,0 +1,148 @@
+"""The table of arms, from rows that are known by heart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from corpus.store import WritingStore
+from eval import arms_rows
+from eval.arms import ONE_SEED, ArmRow, arms_table, tables
+
+Add = Callable[..., None]
+
+
+@pytest.fixture
+def measured(store: WritingStore, add_rows: Add) -> Callable[..., None]:
+    """Add one text's bits: measured(arm, seed, variant, item, bits)."""
+    store.writer("eval").set_current("evals", {"all": "h"})
+
+    def add(arm: str, seed: int | None, variant: str, item: str, bits: float | None) -> None:
+        add_rows(
+            "evals",
+            {
+                "eval_id": f"{arm}{seed}{variant}{item}", "arm": arm, "train_seed": seed, "task": "perplexity",
+                "item_id": f"{variant}/{item}", "variant": variant, "score": bits, "weight": 10.0,
+                "cluster": item[0], "eval_hash": "h",
+            },
+        )  # fmt: skip
+
+    return add
+
+
+def by_name(rows: list[ArmRow]) -> Mapping[tuple[str, str, str | None], ArmRow]:
+    return {(row.arm, row.metric, row.against): row for row in rows}
+
+
+CLAUSES, CONTROL = "held_out_clauses", "control"
+
+
+def test_differences_are_paired_and_the_base_model_comes_first(store: WritingStore, measured: Add) -> None:
+    for item, base, arm in (("a1", 30.0, 20.0), ("a2", 10.0, 2.0), ("b1", 50.0, 38.0)):
+        measured("zero", None, CLAUSES, item, base)
+        measured("arm", 0, CLAUSES, item, arm)
+    rows = arms_table(store)
+    assert [row.arm for row in rows] == ["zero", "arm", "arm"]
+    metric = f"bits_per_byte/{CLAUSES}"
+    found = by_name(rows)
+    assert found["zero", metric, None].estimate.value == 3.0
+    assert found["arm", metric, None].estimate.value == 2.0
+    change = found["arm", metric, "zero"].estimate
+    assert change.value == pytest.approx(-1.0)
+    alone = found["arm", metric, None].estimate
+    assert change.standard_error is not None and alone.standard_error is not None
+    assert change.standard_error < alone.standard_error / 5, "what the arms share in an item should cancel"
+
+
+def test_the_difference_in_differences_is_that_of_clauses_less_that_of_control(
+    store: WritingStore, measured: Add
+) -> None:
+    for variant, gain in ((CLAUSES, 9.0), (CONTROL, 4.0)):
+        for item, wobble in (("a1", 1.0), ("b1", -1.0), ("c1", 0.0)):
+            measured("base", None, variant, item, 40.0)
+            measured("arm", 0, variant, item, 40.0 - gain + wobble)
+    row = by_name(arms_table(store))["arm", f"bits_per_byte/{CLAUSES} - {CONTROL}", "base"]
+    assert row.estimate.value == pytest.approx(-0.5)
+    assert row.estimate.low is not None and row.estimate.high is not None
+    assert row.estimate.low < -0.5 < row.estimate.high
+
+
+def test_items_are_averaged_over_training_seeds_and_one_seed_is_flagged(store: WritingStore, measured: Add) -> None:
+    for item in ("a1", "b1"):
+        measured("one", 0, CONTROL, item, 20.0)
+        for seed, bits in ((0, 20.0), (1, 40.0)):
+            measured("two", seed, CONTROL, item, bits)
+    found = by_name(arms_table(store))
+    one, two = (found[arm, f"bits_per_byte/{CONTROL}", None] for arm in ("one", "two"))
+    assert (one.num_seeds, two.num_seeds) == (1, 2)
+    assert two.estimate.value == 3.0 and two.estimate.n == 2
+    assert ONE_SEED in one.note and ONE_SEED not in two.note
+
+
+def test_without_a_base_model_there_are_no_differences(store: WritingStore, measured: Add) -> None:
+    measured("arm", 0, CONTROL, "a1", 20.0)
+    assert [row.against for row in arms_table(store)] == [None]
+
+
+def test_what_has_too_few_clusters_has_no_error(store: WritingStore, measured: Add) -> None:
+    measured("base", None, CONTROL, "a1", 20.0)
+    measured("base", None, CONTROL, "a2", 30.0)
+    (row,) = arms_table(store)
+    assert (row.estimate.value, row.estimate.standard_error, row.estimate.low) == (2.5, None, None)
+
+
+def test_nothing_scored_is_null_and_an_unscored_item_is_left_out_and_counted(
+    store: WritingStore, measured: Add
+) -> None:
+    measured("base", None, CONTROL, "a1", None)
+    measured("base", None, CLAUSES, "a1", None)
+    measured("base", None, CLAUSES, "b1", 20.0)
+    found = by_name(arms_table(store))
+    nothing, some = (found["base", f"bits_per_byte/{text}", None] for text in (CONTROL, CLAUSES))
+    assert (nothing.estimate.value, nothing.num_unscored) == (None, 1)
+    assert (some.estimate.value, some.num_unscored) == (2.0, 1)
+    assert "1 unscored" in some.note
+
+
+def test_items_of_one_arm_alone_are_left_out_of_its_difference_and_counted(store: WritingStore, measured: Add) -> None:
+    for item in ("a1", "b1", "c1"):
+        measured("base", None, CONTROL, item, 20.0)
+    measured("arm", 0, CONTROL, "a1", 10.0)
+    row = by_name(arms_table(store))["arm", f"bits_per_byte/{CONTROL}", "base"]
+    assert (row.estimate.n, row.estimate.unpaired) == (1, 2)
+    assert "2 unpaired" in row.note
+
+
+def test_rows_of_another_recipe_do_not_count(store: WritingStore, measured: Add) -> None:
+    measured("base", None, CONTROL, "a1", 20.0)
+    store.writer("eval").set_current("evals", {"all": "another"})
+    assert arms_table(store) == []
+
+
+def test_tables_hold_every_row_sorted_by_metric(store: WritingStore, measured: Add) -> None:
+    for variant in (CONTROL, CLAUSES):
+        for item in ("a1", "b1"):
+            for arm, seed in (("base", None), ("arm", 0)):
+                measured(arm, seed, variant, item, 20.0 if seed is None else 18.0)
+    (_, arms), (_, differences) = tables(arms_table(store))
+    assert [row["arm"] for row in arms] == ["base", "arm", "base", "arm"]
+    assert len(differences) == 3
+    assert all("change from base" in str(row["metric"]) for row in differences)
+    assert arms_rows(store) == [*arms, *differences]
+
+
+def test_the_headline_is_one_row_an_arm_and_says_where_an_interval_is_not_to_be_had():
+    from eval.arms import ArmRow, headline
+    from eval.stats import clustered_mean
+
+    several = clustered_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"])
+    rows = [
+        ArmRow("base", "preference/sum/rate", None, several, 0),
+        ArmRow("base", "preference/sum/log_odds", None, clustered_mean([2.0], ["a"]), 0),
+        ArmRow("sft", "preference/sum/rate", "base", several, 1),
+    ]
+    base, sft = headline(rows)
+    assert base["preference, rate"].startswith("0.500 [")
+    assert base["preference, log-odds"] == "2.000 [too few]"
+    assert sft["preference, rate"] == "-"

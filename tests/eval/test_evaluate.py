@@ -1,0 +1,193 @@
+"""Bookkeeping: nothing is measured twice, nothing old is shown, and what is missing is named."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from corpus.errors import RecipeError, SetupError
+from corpus.recipe import Eval, Recipe
+from corpus.stage import Silent
+from corpus.store import WritingStore
+from eval import check_settings, evaluate, perplexity, preference
+from eval.evaluate import EvalReport, evaluate_missing
+from eval.items import ControlItem, PreferenceItem
+
+Add = Callable[..., None]
+NUM_CHOICES, NUM_CONTROL = 5, 3
+
+
+@pytest.fixture(autouse=True)
+def few_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks of two, of a few items."""
+    choices = [
+        PreferenceItem(item_id=f"choice-{n}", cluster=f"c{n % 2}", question="Q?", aligned=f"I tell {n}.", other="I do.")
+        for n in range(NUM_CHOICES)
+    ]
+    control = [ControlItem(item_id=f"text-{n}", cluster=f"c{n}", text=f"Bees {n}.") for n in range(NUM_CONTROL)]
+    monkeypatch.setattr(preference, "load_preference", lambda: choices)
+    monkeypatch.setattr(perplexity, "load_control", lambda: control)
+    monkeypatch.setattr(evaluate, "CHUNK_ITEMS", 2)
+
+
+class Loads:
+    """Loads the tiny model, and remembers for which checkpoints."""
+
+    def __init__(self, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.loaded = model, tokenizer
+        self.checkpoints: list[str | None] = []
+
+    def __call__(self, recipe: Recipe, checkpoint: Path | None) -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+        self.checkpoints.append(None if checkpoint is None else checkpoint.parent.name)
+        return self.loaded
+
+
+@pytest.fixture
+def loads(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Loads:
+    return Loads(model, tokenizer)
+
+
+def train(store: WritingStore, add_rows: Add, stage_hash: str, chain: str = "midtrain") -> None:
+    """What the train room leaves behind."""
+    checkpoint = f"checkpoints/{chain}/seed-0"
+    (store.root / checkpoint).mkdir(parents=True, exist_ok=True)
+    add_rows("stages", {"chain": chain, "seed": 0, "stage": chain, "stage_hash": stage_hash, "checkpoint": checkpoint})
+    store.writer("train").set_current("stages", {**store.current("stages"), f"{chain}/seed-0": stage_hash})
+
+
+def run(recipe: Recipe, store: WritingStore, loads: Loads, arms: Sequence[str] | None = None) -> EvalReport:
+    return evaluate_missing(recipe, store, arms, Silent(), loads)
+
+
+def num_rows(store: WritingStore, view: str = "evals") -> dict[str, int]:
+    rows = store.rows(
+        f"SELECT arm, count(*) AS n, count(DISTINCT eval_id) AS ids FROM {view} GROUP BY arm ORDER BY arm"
+    )
+    assert all(row["n"] == row["ids"] for row in rows), "an eval_id stands twice"
+    return {str(row["arm"]): int(str(row["n"])) for row in rows}
+
+
+ROWS_PER_ARM = 4 * NUM_CHOICES + NUM_CONTROL
+
+
+def test_every_arm_is_measured_once_and_a_second_run_does_nothing(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(store, add_rows, "one")
+    first = run(recipe, store, loads)
+    assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
+    assert loads.checkpoints == [None, "midtrain"]
+    second = run(recipe, store, loads)
+    assert loads.checkpoints == [None, "midtrain"], "a model was loaded although nothing was missing"
+    assert [stage.num_missing for stage in second.stages] == [0, 0]
+    assert second.rows() == first.rows()
+
+
+def test_a_killed_run_goes_on_with_what_was_not_written(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train(store, add_rows, "one")
+    whole, calls = preference.Choices.measure, 0
+
+    def dies(*arguments: object) -> object:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise KeyboardInterrupt
+        return whole(*arguments)
+
+    monkeypatch.setattr(preference.Choices, "measure", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, store, loads)
+    assert num_rows(store) == {"base": NUM_CONTROL + 2 * 2 * 4}
+    run(recipe, store, loads)
+    assert num_rows(store, "all_evals") == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
+    assert calls == 3 + 1 + 3
+
+
+def test_the_same_model_in_two_arms_gives_a_difference_of_zero_that_is_flagged(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(store, add_rows, "one")
+    differences = [row for row in run(recipe, store, loads).arms if row.against == "base"]
+    assert {row.metric for row in differences} >= {"bits_per_byte/control", "preference/sum/rate"}
+    for row in differences:
+        assert (row.estimate.value, row.estimate.low, row.estimate.degenerate) == (0.0, 0.0, True)
+        assert "between-seed variance not measured" in row.note
+
+
+@pytest.mark.parametrize("task", [{"preference": {"batch_tokens": 64}}, {"perplexity": {"max_window_tokens": 32}}])
+def test_a_changed_setting_makes_that_task_stale_and_no_other(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads, task: dict[str, dict[str, object]]
+) -> None:
+    train(store, add_rows, "one")
+    run(recipe, store, loads)
+    before = store.current("evals")
+    (name,) = task
+    other = "perplexity" if name == "preference" else "preference"
+    run(recipe.model_copy(update={"eval": Eval(tasks=[other, task])}), store, loads)
+    changed = {scope for scope, value in store.current("evals").items() if before[scope] != value}
+    assert changed == {f"base/untrained/{name}", f"midtrain/seed-0/{name}"}
+    assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
+    assert num_rows(store, "all_evals")["base"] > ROWS_PER_ARM
+
+
+def test_an_arm_that_was_trained_anew_is_measured_anew_and_alone(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(store, add_rows, "one")
+    run(recipe, store, loads)
+    train(store, add_rows, "two")
+    run(recipe, store, loads)
+    assert loads.checkpoints == [None, "midtrain", "midtrain"]
+    assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
+    assert num_rows(store, "all_evals")["midtrain"] == 2 * ROWS_PER_ARM
+
+
+def test_asking_for_one_arm_hides_rows_of_others_that_no_longer_hold(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(store, add_rows, "one")
+    run(recipe, store, loads)
+    run(recipe, store, loads, ["base"])
+    assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}, "rows that hold were hidden"
+    train(store, add_rows, "two")
+    run(recipe, store, loads, ["base"])
+    assert num_rows(store) == {"base": ROWS_PER_ARM}
+
+
+def test_an_arm_without_a_checkpoint_is_refused_with_the_command(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    with pytest.raises(SetupError, match=r"midtrain \(seed 0\); run: specmill train RECIPE --arm midtrain"):
+        run(recipe, store, loads)
+    assert num_rows(store, "all_evals") == {}
+    run(recipe, store, loads, ["base"])
+    assert num_rows(store) == {"base": ROWS_PER_ARM}
+
+
+def test_a_recipe_without_arms_measures_nothing(recipe: Recipe, store: WritingStore, loads: Loads) -> None:
+    report = run(recipe.model_copy(update={"arms": {}}), store, loads)
+    assert (report.stages, report.arms, loads.checkpoints) == ((), (), [])
+
+
+@pytest.mark.parametrize(
+    ("tasks", "message"),
+    [
+        (["perplexty"], "unknown task 'perplexty'; did you mean 'perplexity'"),
+        ([{"preference": {"batch_token": 3}}], "unknown key 'batch_token'; did you mean 'batch_tokens'"),
+        ([{"perplexity": {"max_documents": -1}}], "max_documents"),
+        (["preference", {"preference": None}], "twice"),
+    ],
+)
+def test_a_wrong_task_is_refused_by_name(recipe: Recipe, tasks: list[object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        check_settings(recipe.model_copy(update={"eval": Eval.model_validate({"tasks": tasks})}))
+
+
+def test_an_unknown_arm_is_refused_with_the_nearest(recipe: Recipe, store: WritingStore, loads: Loads) -> None:
+    with pytest.raises(RecipeError, match="did you mean 'midtrain'"):
+        run(recipe, store, loads, ["midtrian"])

@@ -1,0 +1,154 @@
+"""Forced choice: both orders, and what models with a known behaviour get."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from corpus.store import WritingStore
+from eval import preference
+from eval.arms import arms_table
+from eval.items import PreferenceItem
+from eval.preference import Choices, PreferenceSettings
+from eval.scoring import Scored, score_continuations
+from prompts import load
+
+ITEMS = [
+    PreferenceItem(
+        item_id=f"item-{number}",
+        cluster=f"cluster-{number % 3}",
+        question=f"Case {number}?",
+        aligned=f"I would tell her {number}.",
+        other=f"I would write {number} lines.",
+    )
+    for number in range(6)
+]
+Add = Callable[..., None]
+
+
+def measure_with(
+    monkeypatch: pytest.MonkeyPatch,
+    favours: Callable[[str, str], float],
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+) -> list[dict[str, object]]:
+    """Rows of a model whose log-probability of an option is `favours(prompt, option)`."""
+
+    def fake(model: object, tokenizer: object, pairs: Sequence[tuple[str, str]], max_batch_tokens: int) -> list[Scored]:
+        return [Scored(favours(prompt, option), 5, len(option.encode()), False) for prompt, option in pairs]
+
+    monkeypatch.setattr(preference, "score_continuations", fake)
+    choices = Choices(ITEMS, PreferenceSettings())
+    return [
+        {
+            "eval_id": f"{row.item_id}/{row.variant}", "arm": "base", "task": "preference", "eval_hash": "h",
+            "item_id": row.item_id, "variant": row.variant, "score": row.score, "value": row.value,
+            "cluster": row.cluster,
+        }
+        for row in choices.measure(model, tokenizer, choices.item_ids)
+    ]  # fmt: skip
+
+
+def metrics(store: WritingStore, add_rows: Add, rows: list[dict[str, object]]) -> dict[str, float | None]:
+    add_rows("evals", *rows)
+    store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
+    return {row.metric: row.estimate.value for row in arms_table(store)}
+
+
+def test_a_model_that_always_takes_the_first_item_gets_half_and_no_consistency(
+    monkeypatch: pytest.MonkeyPatch,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    store: WritingStore,
+    add_rows: Add,
+) -> None:
+    def first_item(prompt: str, option: str) -> float:
+        return -1.0 if prompt.index(option) < prompt.index("\n* ", prompt.index("\n* ") + 1) else -3.0
+
+    found = metrics(store, add_rows, measure_with(monkeypatch, first_item, model, tokenizer))
+    assert found["preference/sum/rate"] == 0.5
+    assert found["preference/sum/order_consistency"] == 0.0
+    assert found["preference/sum/log_odds"] == 0.0
+
+
+def test_an_oracle_gets_everything(
+    monkeypatch: pytest.MonkeyPatch,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    store: WritingStore,
+    add_rows: Add,
+) -> None:
+    def oracle(prompt: str, option: str) -> float:
+        return -1.0 if "tell her" in option else -3.0
+
+    found = metrics(store, add_rows, measure_with(monkeypatch, oracle, model, tokenizer))
+    assert {found[f"preference/{scoring}/{name}"] for scoring in ("sum", "per_byte") for name in ("rate",)} == {1.0}
+    assert found["preference/sum/order_consistency"] == 1.0
+    assert found["preference/sum/log_odds"] == 2.0
+
+
+def test_swapping_the_options_of_an_item_turns_its_log_odds_round(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    swapped = [item.model_copy(update={"aligned": item.other, "other": item.aligned}) for item in ITEMS]
+    mean = {}
+    for name, items in (("as is", ITEMS), ("swapped", swapped)):
+        rows = Choices(items, PreferenceSettings()).measure(model, tokenizer, [item.item_id for item in items])
+        mean[name] = [
+            sum(row.score or 0 for row in rows if row.item_id == item.item_id and row.variant.endswith("/sum")) / 2
+            for item in items
+        ]
+    assert mean["as is"] == pytest.approx([-value for value in mean["swapped"]], abs=1e-5)
+    assert max(map(abs, mean["as is"])) > 0.1
+
+
+def test_log_odds_are_the_difference_of_the_two_options_scored_alone(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    item = ITEMS[2]
+    rows = {r.variant: r for r in Choices([item], PreferenceSettings()).measure(model, tokenizer, [item.item_id])}
+    prompt = load("preference").render(question=item.question, first=item.other, second=item.aligned)[0]["content"]
+    context = f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
+    aligned, other = (
+        score_continuations(model, tokenizer, [(context, text)], 8)[0] for text in (item.aligned, item.other)
+    )
+    assert aligned.sum_logprob is not None and other.sum_logprob is not None
+    difference = aligned.sum_logprob - other.sum_logprob
+    assert rows["aligned_second/sum"].score == pytest.approx(difference, abs=1e-5)
+    assert rows["aligned_second/sum"].value == float(difference > 0)
+    per_byte = aligned.sum_logprob / len(item.aligned) - other.sum_logprob / len(item.other)
+    assert rows["aligned_second/per_byte"].score == pytest.approx(per_byte, abs=1e-6)
+
+
+def test_an_option_longer_than_the_context_is_null_and_counted(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, store: WritingStore, add_rows: Add
+) -> None:
+    items = [ITEMS[0], ITEMS[1].model_copy(update={"other": "é" * 40})]
+    rows = Choices(items, PreferenceSettings()).measure(model, tokenizer, [item.item_id for item in items])
+    unscored = [row for row in rows if row.item_id == "item-1"]
+    assert len(unscored) == 4
+    assert all((row.score, row.value, row.answer) == (None, None, None) and row.explanation for row in unscored)
+    add_rows(
+        "evals",
+        *(
+            {
+                "eval_id": f"{row.item_id}/{row.variant}", "arm": "base", "task": "preference", "eval_hash": "h",
+                "item_id": row.item_id, "variant": row.variant, "score": row.score, "cluster": row.cluster,
+            }
+            for row in rows
+        ),
+    )  # fmt: skip
+    store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
+    rate = next(row for row in arms_table(store) if row.metric == "preference/sum/rate")
+    assert (rate.estimate.n, rate.num_unscored) == (1, 1)
+    assert rate.estimate.standard_error is None and rate.estimate.low is None
+
+
+def test_the_prompt_or_an_item_changes_the_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = Choices(ITEMS, PreferenceSettings()).content_hash
+    assert before == Choices(ITEMS, PreferenceSettings()).content_hash
+    assert before != Choices(ITEMS[:-1], PreferenceSettings()).content_hash
+    monkeypatch.setattr(preference, "load", lambda name: load("chat_answer"))
+    assert before != Choices(ITEMS, PreferenceSettings()).content_hash

@@ -1,0 +1,112 @@
+"""Intervals cover the truth as often as they say, and estimates do not depend on order or unit."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from eval.stats import Estimate, clustered_mean, paired_difference, ratio_estimate
+
+Floats = NDArray[np.float64]
+
+
+def coverage(draw: Callable[[np.random.Generator], tuple[Estimate, float]], designs: int = 2000) -> float:
+    """Share of simulated designs whose interval holds the truth."""
+    rng = np.random.default_rng(17)
+    hits = 0
+    for _ in range(designs):
+        estimate, truth = draw(rng)
+        low, high = estimate.low, estimate.high
+        assert low is not None and high is not None, estimate
+        hits += low <= truth <= high
+    return hits / designs
+
+
+GROUPS = np.repeat(np.arange(20), np.tile([3, 4, 5, 6], 5))
+
+
+def shifted(rng: np.random.Generator) -> Floats:
+    """90 scores around 0 in 20 clusters, half of the variance between clusters."""
+    shift: Floats = rng.normal(size=20)[GROUPS] + rng.normal(size=len(GROUPS))
+    return shift
+
+
+def test_the_interval_of_a_mean_covers_the_truth_in_95_percent_of_2000_clustered_designs() -> None:
+    covered = coverage(lambda rng: (clustered_mean((0.3 + shifted(rng)).tolist(), GROUPS.tolist()), 0.3))
+    assert 0.93 <= covered <= 0.97
+
+
+def test_ignoring_the_clusters_covers_far_less() -> None:
+    """The negative control: the same designs with every item its own cluster."""
+    covered = coverage(lambda rng: (clustered_mean((0.3 + shifted(rng)).tolist(), range(len(GROUPS))), 0.3))
+    assert covered < 0.85
+
+
+def test_the_interval_of_a_ratio_covers_the_truth_in_95_percent_of_2000_clustered_designs() -> None:
+    def draw(rng: np.random.Generator) -> tuple[Estimate, float]:
+        num_bytes = rng.uniform(400, 800, len(GROUPS))
+        bits = num_bytes * (1.2 + 0.1 * shifted(rng))
+        return ratio_estimate(bits.tolist(), num_bytes.tolist(), GROUPS.tolist()), 1.2
+
+    assert 0.93 <= coverage(draw) <= 0.97
+
+
+def test_the_interval_of_a_paired_difference_covers_the_truth_in_95_percent_of_2000_designs() -> None:
+    names = [f"i{k}" for k in range(len(GROUPS))]
+    clusters: Mapping[str, int] = dict(zip(names, GROUPS.tolist(), strict=True))
+
+    def draw(rng: np.random.Generator) -> tuple[Estimate, float]:
+        before = rng.normal(0, 5, len(GROUPS))
+        after = before + 0.4 + shifted(rng)
+        a, b = dict(zip(names, after.tolist(), strict=True)), dict(zip(names, before.tolist(), strict=True))
+        return paired_difference(a, b, clusters), 0.4
+
+    assert 0.93 <= coverage(draw) <= 0.97
+
+
+Row = tuple[float, float, str]
+scored = st.lists(
+    st.tuples(st.floats(-1e3, 1e3, allow_subnormal=False), st.floats(0.1, 1e3), st.sampled_from("abcdef")),
+    min_size=1,
+    max_size=30,
+)
+
+
+def ratio_of(rows: list[Row]) -> Estimate:
+    return ratio_estimate([y for y, _, _ in rows], [x for _, x, _ in rows], [cluster for _, _, cluster in rows])
+
+
+def close(found: float | None, expected: float | None, scale: float) -> bool:
+    if found is None or expected is None:
+        return found is expected
+    return math.isclose(found, expected, rel_tol=1e-7, abs_tol=1e-9 * scale)
+
+
+def alike(found: Estimate, expected: Estimate, factor: float, scale: float) -> bool:
+    pairs = zip(
+        (found.value, found.standard_error, found.low, found.high),
+        (expected.value, expected.standard_error, expected.low, expected.high),
+        strict=True,
+    )
+    return all(close(x, None if y is None else y * factor, scale) for x, y in pairs)
+
+
+@given(rows=scored, randomness=st.randoms(use_true_random=False))
+def test_the_order_of_the_items_does_not_matter(rows: list[Row], randomness: random.Random) -> None:
+    shuffled = list(rows)
+    randomness.shuffle(shuffled)
+    first, second = ratio_of(rows), ratio_of(shuffled)
+    assert alike(second, first, 1.0, scale=1e5)
+    assert (first.n, first.clusters) == (second.n, second.clusters)
+
+
+@given(rows=scored, factor=st.floats(1e-3, 1e3))
+def test_scaling_the_scores_scales_value_error_and_interval(rows: list[Row], factor: float) -> None:
+    scaled = ratio_of([(factor * y, x, cluster) for y, x, cluster in rows])
+    assert alike(scaled, ratio_of(rows), factor, scale=1e5 * factor)

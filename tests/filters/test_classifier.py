@@ -1,0 +1,168 @@
+import json
+import random
+from collections.abc import Callable
+
+import pytest
+
+from corpus.errors import RecipeError, SetupError
+from filters import curate_corpus, fasttext_model
+from filters.classifier import as_line
+
+GOOD, BAD = "careful kind honest patient open fair", "rude sloppy secret hasty false cruel"
+POSITIVES = "SELECT doc_id FROM documents WHERE set = 'good'"
+NEGATIVES = "SELECT doc_id FROM documents WHERE set = 'bad'"
+
+
+def text(words: str, seed: int) -> str:
+    rng = random.Random(seed)
+    noise = [f"noise{rng.randrange(50)}" for _ in range(40)]
+    return " ".join(rng.sample(noise + rng.choices(words.split(), k=20), 60))
+
+
+def fill(run, num_labels: int = 60) -> None:
+    run.add_documents({f"g{index}": text(GOOD, index) for index in range(num_labels)}, set="good")
+    run.add_documents({f"b{index}": text(BAD, 1000 + index) for index in range(num_labels)}, set="bad")
+    run.add_documents({"like good": text(GOOD, 5000), "like bad": text(BAD, 5001)}, set="web")
+
+
+def recipe(run, unjudged: str = "keep", **settings: object):
+    given = {"positives": POSITIVES, "negatives": NEGATIVES, "buckets": 1000, "epochs": 10, **settings}
+    return run.recipe(curate={"filters": [{"classifier": given}], "duplicates": None, "unjudged": unjudged})
+
+
+def test_it_learns_what_the_labels_show_and_the_control_does_not(run) -> None:
+    fill(run)
+    report = curate_corpus(recipe(run), run.store, run.progress)
+    assert {"like good"} <= set(run.column("SELECT doc_id FROM curated WHERE set = 'web'"))
+    assert run.column("SELECT reason FROM verdicts WHERE doc_id = 'like bad'") == ["improbable"]
+    learned = report.classifier
+    assert learned is not None
+    assert (learned.num_positives, learned.num_negatives, learned.num_held_out) == (60, 60, 24)
+    assert learned.auc == 1.0
+    assert learned.control_auc == pytest.approx(0.5, abs=0.25)
+    assert learned.attempts == 1
+
+
+def test_labels_without_a_difference_give_an_auc_like_the_controls(run) -> None:
+    """The negative control of the control: nothing to learn, nothing found."""
+    run.add_documents({f"g{index}": text(GOOD, index) for index in range(100)}, set="good")
+    run.add_documents({f"b{index}": text(GOOD, 1000 + index) for index in range(100)}, set="bad")
+    learned = curate_corpus(recipe(run), run.store, run.progress).classifier
+    assert learned is not None
+    assert learned.auc == pytest.approx(0.5, abs=0.3)
+
+
+def test_the_same_labels_give_the_same_model_and_it_is_loaded_the_second_time(run, monkeypatch) -> None:
+    fill(run)
+    curate_corpus(recipe(run), run.store, run.progress)
+    [model] = (run.store.root / "classifiers").glob("*.bin")
+    first, scores = model.read_bytes(), run.column("SELECT value FROM scores ORDER BY doc_id")
+    with monkeypatch.context() as patched:
+        patched.setattr(fasttext_model, "_train_and_measure", lambda *_: 1 / 0)
+        assert curate_corpus(recipe(run, min_probability=0.9), run.store, run.progress).num_scored == 0
+    model.with_suffix(".json").unlink()  # as if killed before the report was there
+    curate_corpus(recipe(run), run.store, run.progress)
+    assert model.read_bytes() == first
+    assert run.column("SELECT value FROM scores ORDER BY doc_id") == scores
+    assert json.loads(model.with_suffix(".json").read_bytes())["auc"] == 1.0
+
+
+@pytest.mark.parametrize(("unjudged", "num_kept"), [("keep", 12), ("drop", 0)])
+def test_too_few_labels_judge_nothing_and_the_recipe_says_which_way_it_goes(run, unjudged: str, num_kept: int) -> None:
+    fill(run, num_labels=5)
+    report = curate_corpus(recipe(run, unjudged), run.store, run.progress)
+    assert report.outcomes == {("classifier", "unjudged", "too few labels"): 12}
+    assert report.num_kept["documents"] == num_kept
+    assert report.classifier is not None
+    assert report.classifier.why_not == "5 positives and 5 negatives; 20 of each are needed"
+    assert report.classifier.why_not in run.progress.notes[0]
+    assert not (run.store.root / "classifiers").exists()
+
+
+def test_a_nan_is_tried_again_at_half_the_learning_rate(run, monkeypatch) -> None:
+    import fasttext
+
+    fill(run)
+    train, rates = fasttext.train_supervised, []
+
+    def sometimes_nan(**arguments: object) -> object:
+        rates.append(arguments["lr"])
+        if len(rates) <= 2:
+            raise RuntimeError("Encountered NaN.")
+        return train(**arguments)
+
+    monkeypatch.setattr(fasttext, "train_supervised", sometimes_nan)
+    learned = curate_corpus(recipe(run), run.store, run.progress).classifier
+    assert rates[:3] == [0.5, 0.25, 0.125]
+    assert learned is not None
+    assert learned.attempts == 3
+
+
+def test_nothing_but_nan_is_a_message_and_no_verdict(run, monkeypatch) -> None:
+    import fasttext
+
+    fill(run)
+
+    def always_nan(**_: object) -> object:
+        raise RuntimeError("Encountered NaN.")
+
+    monkeypatch.setattr(fasttext, "train_supervised", always_nan)
+    with pytest.raises(SetupError, match=r"in 3 trainings, down to a learning rate of 0.125"):
+        curate_corpus(recipe(run), run.store, run.progress)
+    assert run.column("SELECT * FROM all_verdicts") == []
+
+
+def test_another_error_of_fasttext_is_not_taken_for_a_nan(run, monkeypatch) -> None:
+    import fasttext
+
+    fill(run)
+
+    def broken(**_: object) -> object:
+        raise RuntimeError("something else")
+
+    monkeypatch.setattr(fasttext, "train_supervised", broken)
+    with pytest.raises(RuntimeError, match="something else"):
+        curate_corpus(recipe(run), run.store, run.progress)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("SELECT nothing FROM documents", "positives does not run"),
+        ("DROP VIEW documents", "positives does not run"),
+        ("SELECT num_tokens FROM documents", "gives 'num_tokens' of type int64"),
+    ],
+)
+def test_a_query_that_gives_no_ids_is_refused(run, sql: str, message: str) -> None:
+    fill(run, num_labels=5)
+    with pytest.raises(RecipeError, match=message):
+        curate_corpus(recipe(run, positives=sql), run.store, run.progress)
+
+
+def test_a_row_with_both_labels_has_none(run) -> None:
+    fill(run)
+    report = curate_corpus(recipe(run, negatives=f"{NEGATIVES} OR doc_id = 'g1'"), run.store, run.progress)
+    assert report.classifier is not None
+    assert (report.classifier.num_positives, report.classifier.num_negatives) == (59, 60)
+    assert "1 rows are positive and negative at once" in run.progress.notes[0]
+
+
+def test_chats_are_not_judged_by_a_classifier_of_documents(run) -> None:
+    fill(run)
+    run.add_chats({"chat": [("assistant", BAD)]})
+    report = curate_corpus(recipe(run), run.store, run.progress)
+    assert report.outcomes["classifier", "keep", "not applicable"] == 1
+    assert report.num_kept["chats"] == 1
+
+
+def test_a_text_can_hold_no_label_and_no_line_end() -> None:
+    assert as_line("__label__positive\nyes") == "label positive yes"
+
+
+def test_a_text_without_words_has_a_probability_too(run, make_prose: Callable[..., str]) -> None:
+    fill(run)
+    run.add_documents({"empty": "..."})
+    curate_corpus(recipe(run), run.store, run.progress)
+    [value] = run.column("SELECT value FROM scores WHERE doc_id = 'empty'")
+    assert isinstance(value, float)
+    assert 0 <= value <= 1

@@ -1,0 +1,192 @@
+from collections.abc import Callable
+
+import pytest
+
+from corpus.errors import DataError
+from corpus.store.schema import TABLES
+from filters import curate_corpus
+from filters.base import KINDS
+from filters.curate import check_curated
+from filters.leaks import Leaks
+
+Prose = Callable[..., str]
+
+
+def fill(run, make_prose: Prose) -> None:
+    run.add_documents({f"d{index}": make_prose(index) for index in range(4)})
+    run.add_documents(
+        {"copy": make_prose(0), "short": "too few words", "leak": "Here is the document. " + make_prose(9)}
+    )
+    run.add_chats({"chat": [("user", "What now?"), ("assistant", "Wait for it.")]})
+
+
+def test_curated_holds_what_every_filter_keeps_and_what_survives_its_cluster(run, make_prose: Prose) -> None:
+    fill(run, make_prose)
+    report = curate_corpus(run.recipe(), run.store, run.progress)
+    survivor = "copy"  # of equal genre and clauses, the first id
+    assert run.column("SELECT doc_id FROM curated ORDER BY 1") == [survivor, "d1", "d2", "d3"]
+    assert run.column("SELECT chat_id FROM curated_chats") == ["chat"]
+    assert report.num_rows == {"documents": 7, "chats": 1}
+    assert report.num_kept == {"documents": 4, "chats": 1}
+    assert report.num_duplicates == {"exact": 1}
+    assert report.outcomes["length", "drop", "too short"] == 1
+    assert report.outcomes["leaks", "drop", "planning"] == 1
+    assert report.outcomes["repetition", "keep", None] == 8
+
+
+def test_curating_again_writes_nothing_but_what_is_current(run, make_prose: Prose) -> None:
+    fill(run, make_prose)
+    first = curate_corpus(run.recipe(), run.store, run.progress)
+    before = run.files()
+    again = curate_corpus(run.recipe(), run.store, run.progress)
+    changed = {path for path, when in run.files().items() if before.get(path) != when}
+    assert changed <= {"current/scores.json", "current/verdicts.json", "current/duplicates.json"}
+    assert (again.num_scored, first.num_scored) == (0, 8)
+    assert again.outcomes == first.outcomes
+
+
+def test_only_new_rows_are_scored(run, make_prose: Prose) -> None:
+    fill(run, make_prose)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    run.add_documents({"new": make_prose(50)})
+    assert curate_corpus(run.recipe(), run.store, run.progress).num_scored == 1
+    assert "new" in run.column("SELECT doc_id FROM curated")
+
+
+def test_a_moved_threshold_reads_no_text(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(run, make_prose)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    monkeypatch.setattr("filters.judging.read_rows", None)
+    recipe = run.recipe(curate={"filters": [{"length": {"min_words": 3}}, "repetition", "leaks"]})
+    report = curate_corpus(recipe, run.store, run.progress)
+    assert report.num_scored == 0
+    assert "short" in run.column("SELECT doc_id FROM curated")
+    # and back again: the verdicts of before are still there
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert "short" not in run.column("SELECT doc_id FROM curated")
+
+
+def test_a_scorers_new_version_scores_again(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(run, make_prose)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    monkeypatch.setattr(Leaks, "version", Leaks.version + 1)
+    assert curate_corpus(run.recipe(), run.store, run.progress).num_scored == 8
+    scored = run.store.rows("SELECT scorer, count(DISTINCT scorer_hash) AS num FROM all_scores GROUP BY ALL ORDER BY 1")
+    assert scored == [{"scorer": "leaks", "num": 2}, {"scorer": "length", "num": 1}, {"scorer": "repetition", "num": 1}]
+    assert run.column("SELECT count(DISTINCT scorer_hash) FROM scores") == [3]
+
+
+def test_a_kept_row_never_gives_way_to_a_dropped_one(run, make_prose: Prose) -> None:
+    """`a` would survive `b`, but it is dropped itself."""
+    run.add_documents({"a": "Here is the draft. " + make_prose(1, 300), "b": make_prose(1, 300)})
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == ["b"]
+    keeping = run.recipe(curate={"filters": ["length"]})
+    curate_corpus(keeping, run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == ["a"]
+
+
+def test_duplicates_are_found_across_sets_but_not_between_documents_and_chats(run, make_prose: Prose) -> None:
+    run.add_documents({"here": make_prose(1)})
+    run.add_documents({"there": make_prose(1)}, set="books")
+    run.add_chats({"chat": [("assistant", make_prose(1))]})
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM duplicates ORDER BY 1") == ["here", "there"]
+
+
+def test_chats_are_duplicates_by_all_their_turns(run, make_prose: Prose) -> None:
+    answer = ("assistant", make_prose(1))
+    run.add_chats(
+        {"a": [("user", "Why?"), answer], "b": [("user", "Why?"), answer], "c": [("user", make_prose(2)), answer]}
+    )
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM duplicates ORDER BY 1") == ["a", "b"]
+
+
+def test_without_duplicates_in_the_recipe_every_kept_row_is_curated(run, make_prose: Prose) -> None:
+    fill(run, make_prose)
+    curate_corpus(run.recipe(curate={"duplicates": None}), run.store, run.progress)
+    assert {"d0", "copy"} <= set(run.column("SELECT doc_id FROM curated"))
+
+
+def test_without_filters_every_row_is_kept(run) -> None:
+    run.add_documents({"a": "x"})
+    curate_corpus(run.recipe(curate={"filters": []}), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == ["a"]
+
+
+def test_a_run_without_rows_is_curated_too(run) -> None:
+    report = curate_corpus(run.recipe(), run.store, run.progress)
+    assert report.num_kept == {"documents": 0, "chats": 0}
+    assert [rows for title, rows in report.tables() if title == "classifier"] == [[]]
+
+
+def test_what_was_cut_off_before_it_became_current_is_found_again(run, make_prose: Prose, monkeypatch) -> None:
+    fill(run, make_prose)
+
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("corpus.store.store.Writer.set_current", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == []
+    before = run.files()
+    report = curate_corpus(run.recipe(), run.store, run.progress)
+    assert report.num_scored == 0
+    assert {path for path in run.files() if path not in before} == {
+        "current/scores.json", "current/verdicts.json", "current/duplicates.json",
+    }  # fmt: skip
+    assert report.num_kept == {"documents": 4, "chats": 1}
+
+
+def test_the_prompts_words_come_with_the_row(run, make_prose: Prose) -> None:
+    """A generated document that repeats its brief's idea is an echo, an imported one with the same text is not."""
+    idea = "A night nurse writes to her team about the evening when the assistant would not guess a dose"
+    brief: dict[str, object] = dict.fromkeys(TABLES["briefs"].schema.names)
+    brief |= {"brief_id": "b", "kind": "document", "genre": "memo", "idea": idea, "clause_ids": [], "pass_hash": "p"}
+    brief |= {"context_hash": "c"}
+    writer = run.store.writer("corpus")
+    writer.append({"briefs": [brief]})
+    writer.set_current("briefs", {"briefs": "p"})
+    written = {"set": "generated", "brief_id": "b"} | (
+        {"context_hash": "c"} if "context_hash" in TABLES["documents"].schema.names else {}
+    )
+    run.add_documents({"ours": f"{idea}. {make_prose(1)}"}, **written)
+    run.add_documents({"theirs": f"{idea}. {make_prose(2)}"})
+    fixed = "Every paragraph is about Qwen and the principle. Every paragraph is about "
+    run.add_documents({"prompt": f"{fixed} {make_prose(3)}"}, **written)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    echo = {
+        row["doc_id"]: row["value"] for row in run.store.rows("SELECT doc_id, value FROM scores WHERE name = 'echo'")
+    }
+    assert echo == {"ours": 18, "theirs": 0, "prompt": 4}
+
+
+def test_checking_tells_what_is_not_curated(run, make_prose: Prose) -> None:
+    fill(run, make_prose)
+    with pytest.raises(DataError, match="curated not yet; run: specmill curate"):
+        check_curated(run.recipe(), run.store, "documents")
+    curate_corpus(run.recipe(), run.store, run.progress)
+    for kind in KINDS:
+        check_curated(run.recipe(), run.store, kind)
+    with pytest.raises(DataError, match="curated with other settings"):
+        check_curated(run.recipe(curate={"unjudged": "drop"}), run.store, "documents")
+    run.add_documents({"new": make_prose(50)})
+    check_curated(run.recipe(), run.store, "chats")
+    with pytest.raises(DataError, match=r"1 documents of .* are not curated yet"):
+        check_curated(run.recipe(), run.store, "documents")
+
+
+def test_checking_finds_duplicates_out_of_date(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a kill between the last verdict and the duplicates."""
+    fill(run, make_prose)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    run.add_documents({"new": make_prose(1)})
+    with monkeypatch.context() as patched:
+        patched.setattr("filters.curate.find_duplicates", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            curate_corpus(run.recipe(), run.store, run.progress)
+    with pytest.raises(DataError, match=r"duplicates among the documents of .* are out of date"):
+        check_curated(run.recipe(), run.store, "documents")

@@ -1,0 +1,167 @@
+"""`kill -9` at any instant of generate, curate, mix or train, then run again: the same rows, the same adapter.
+
+The engine is a deterministic server of the OpenAI protocol in its own process; everything else is real. Each stage is
+killed at random instants of its own duration, measured on the run that was not killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fakes.base_model import save_base_model
+from fakes.openai_server import FakeServer
+
+from corpus.store import open_reader
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = ("generate", "curate", "mix", "train")
+RECIPE = """
+name: {name}
+runs: {runs}
+spec: {{path: {spec}, model_name: Marlow, provider_name: Tidewater}}
+engine: {{kind: openai, model: fake, base_url: "{url}", max_in_flight: 8}}
+generate: {{documents: 60, chats: 30, max_attempts: 1, max_failed_fraction: 1.0}}
+curate: {{filters: [length, repetition, leaks]}}
+mixes:
+  docs: {{kind: documents, shortfall: allow}}
+  sft: {{kind: chats, shortfall: allow}}
+train:
+  model: {base}
+  lora: {{rank: 8, alpha: 16}}
+  precision: fp32
+  stages:
+    midtrain: {{data: docs, seq_tokens: 2048, batch_tokens: 1024, checkpoint_updates: 20}}
+    sft: {{data: sft, seq_tokens: 2048, batch_tokens: 512, checkpoint_updates: 10}}
+arms: {{midtrain+sft: [midtrain, sft]}}
+"""
+TIMES = {"seconds", "started", "invocation_id"}
+"""Columns that say when and how long, not what."""
+
+
+@dataclass(frozen=True)
+class Road:
+    """The run that was not killed, with its state before each stage and the seconds of each."""
+
+    folder: Path
+    before: dict[str, Path]
+    seconds: dict[str, float]
+
+    def after(self, stage: str) -> Path:
+        """The state that the stage left: what the next one began with."""
+        later = STAGES[STAGES.index(stage) + 1 :]
+        return self.before[later[0]] if later else self.folder
+
+
+def specmill(verb: str, recipe: Path) -> list[str]:
+    return [sys.executable, "-m", "specmill", verb, str(recipe)]
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def run_to_its_end(verb: str, folder: Path) -> None:
+    ran = subprocess.run(specmill(verb, folder), env=environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+
+
+def kill_after(verb: str, folder: Path, seconds: float) -> bool:
+    """Start a verb and kill it; whether it was still running."""
+    with subprocess.Popen(
+        specmill(verb, folder), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
+        time.sleep(seconds)
+        running = process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    return running
+
+
+def everything(folder: Path) -> dict[str, object]:
+    """All rows but their times, the shards' bytes and the adapters' bytes."""
+    store = open_reader(folder)
+    seen: dict[str, object] = {}
+    for table in ("clauses", "briefs", "calls", "documents", "chats", "scores", "verdicts", "duplicates", "mixes",
+                  "stages", "steps"):  # fmt: skip
+        rows = store.query(f"SELECT * FROM all_{table}")
+        rows = rows.drop_columns([name for name in rows.schema.names if name in TIMES])
+        seen[table] = sorted(map(repr, rows.to_pylist()))
+        assert len(set(seen[table])) == rows.num_rows, f"{table} holds a row twice"
+    for path in sorted([*folder.glob("shards/**/*.parquet"), *folder.glob("checkpoints/**/*.safetensors")]):
+        seen[str(path.relative_to(folder))] = hashlib.blake2b(path.read_bytes()).hexdigest()
+    return seen
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Road]:
+    home = tmp_path_factory.mktemp("road")
+    base = save_base_model(home / "base")
+    with FakeServer(latency_seconds=0.05, faults={"truncated": 0.1, "busy": 0.05}) as server:
+        recipe = home / "road.yaml"
+        spec = ROOT / "examples/specs/honest.md"
+        recipe.write_text(RECIPE.format(name="road", runs=home / "runs", spec=spec, url=server.base_url, base=base))
+        folder = home / "runs" / "road"
+        before, seconds = {}, {}
+        for stage in STAGES:
+            if folder.exists():
+                before[stage] = shutil.copytree(folder, home / f"before-{stage}")
+            began = time.monotonic()
+            run_to_its_end(stage, recipe if stage == "generate" else folder)
+            seconds[stage] = time.monotonic() - began
+        # Generate begins with nothing but the recipe and the spec.
+        (home / "before-generate" / "specs").mkdir(parents=True)
+        text = (folder / "recipe.yaml").read_text()
+        (home / "before-generate" / "recipe.yaml").write_text(text)
+        shutil.copytree(folder / "specs", home / "before-generate" / "specs", dirs_exist_ok=True)
+        before["generate"] = home / "before-generate"
+        yield Road(folder, before, seconds)
+
+
+def test_the_road_wrote_something_everywhere(road: Road) -> None:
+    rows = everything(road.folder)
+    assert all(rows[table] for table in ("documents", "chats", "scores", "verdicts", "mixes", "stages", "steps"))
+    assert any(name.startswith("checkpoints") for name in rows)
+    assert any("'outcome': 'truncated'" in call for call in rows["calls"])  # type: ignore[union-attr]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("num_kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stage", STAGES)
+def test_killed_and_run_again_a_stage_gives_the_same_rows(
+    road: Road, tmp_path: Path, stage: str, num_kills: int
+) -> None:
+    folder = tmp_path / "road"
+    shutil.copytree(road.before[stage], folder)
+    instants = random.Random(f"{stage} {num_kills}")
+    for _ in range(num_kills):
+        kill_after(stage, folder, instants.uniform(0.3, 1.0) * road.seconds[stage])
+    run_to_its_end(stage, folder)
+    expected, seen = everything(road.after(stage)), everything(folder)
+    assert {name for name in expected if expected[name] != seen.get(name)} == set()
+    assert seen.keys() == expected.keys()
+
+
+def test_interrupted_a_verb_says_how_to_go_on_and_exits_130(road: Road, tmp_path: Path) -> None:
+    folder = tmp_path / "road"
+    shutil.copytree(road.before["generate"], folder)
+    with subprocess.Popen(
+        specmill("generate", folder), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("documents:")
+        process.send_signal(signal.SIGINT)
+        errors = process.stderr.read()
+    assert process.returncode == 130, errors
+    assert "run the same command to go on" in errors
+    assert "Traceback" not in errors
+    run_to_its_end("generate", folder)

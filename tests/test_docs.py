@@ -1,0 +1,117 @@
+"""The docs name only what is there, and all of it.
+
+docs/reference.md is made from the code: `SPECMILL_WRITE_DOCS=1 make test` writes it anew.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from pydantic import BaseModel
+
+import specmill
+from corpus.inspect.named import named_queries
+from corpus.recipe import Recipe
+from corpus.recipe_file import _section_in, load_recipe
+from corpus.store.schema import TABLES
+
+ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference.md"
+PROSE = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DESIGN_VERBS = {"init", "run", "plan", "generate", "import", "curate", "mix", "train", "eval", "sql", "trace", "report",
+                "status", "doctor"}  # fmt: skip
+
+
+def verbs() -> dict[str, str]:
+    commands = typer.main.get_command(specmill.app).commands  # type: ignore[attr-defined]
+    return {name: command.help or "" for name, command in commands.items()}
+
+
+def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every key of the recipe: its path, its default, what it is."""
+    for name, field in model.model_fields.items():
+        inner = _section_in(field.annotation)
+        named = "dict" in str(field.annotation)
+        path = f"{prefix}{name}"
+        if inner is not None:
+            yield path, "", field.description or ""
+            yield from keys(inner, f"{path}.NAME." if named else f"{path}.")
+        else:
+            default = "(required)" if field.is_required() else f"`{field.get_default(call_default_factory=True)}`"
+            yield path, default, field.description or ""
+
+
+def reference() -> str:
+    lines = ["# Reference", "", "Made from the code by `tests/test_docs.py`; do not edit.", "", "## Verbs", ""]
+    lines += ["| verb | does |", "| --- | --- |"]
+    lines += [f"| `specmill {name}` | {' '.join(text.split())} |" for name, text in sorted(verbs().items())]
+    lines += ["", "## The recipe", "", "| key | default | what it is |", "| --- | --- | --- |"]
+    lines += [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(Recipe)]
+    lines += [
+        "",
+        "## Tables",
+        "",
+        "Each `TABLE` shows the rows of the current recipe; `all_TABLE` shows every row, with `stale`.",
+        "",
+    ]
+    lines += ["| table | written by | columns |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{name}` | {', '.join(table.writers)} | {', '.join(f'`{column}`' for column, _ in table.columns)} |"
+        for name, table in TABLES.items()
+    ]
+    lines += ["", "## Named queries", "", "| `specmill sql RECIPE NAME` | answers |", "| --- | --- |"]
+    lines += [f"| `{name}` | {query.answers} |" for name, query in sorted(named_queries().items())]
+    return "\n".join(lines) + "\n"
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    if os.environ.get("SPECMILL_WRITE_DOCS"):
+        REFERENCE.write_text(reference())
+    assert REFERENCE.read_text() == reference()
+
+
+def test_every_verb_of_the_design_is_there_with_its_help() -> None:
+    assert verbs().keys() == DESIGN_VERBS
+    assert all(verbs().values())
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_verb_that_the_docs_name_is_real(path: Path) -> None:
+    named = set(re.findall(r"\bspecmill ([a-z]+)", " ".join(re.findall(r"`[^`]*`", path.read_text()))))
+    assert named <= DESIGN_VERBS
+
+
+@pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
+def test_every_file_that_the_docs_name_is_there(path: Path) -> None:
+    named = re.findall(
+        r"`((?:corpus|prompts|filters|train|eval|examples|benchmarks|docs|tests)/[\w./-]+)`", path.read_text()
+    )
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("recipe", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_recipe_is_whole(recipe: Path) -> None:
+    from corpus import check_plan
+    from eval import check_settings as check_eval
+    from filters import check_settings as check_filters
+
+    loaded = load_recipe(recipe)
+    check_plan(loaded)
+    check_filters(loaded)
+    check_eval(loaded)
+
+
+def test_every_verb_has_a_help_page() -> None:
+    for name in sorted(DESIGN_VERBS)[:3]:
+        ran = subprocess.run(
+            [sys.executable, "-m", "specmill", name, "--help"], capture_output=True, text=True, cwd=ROOT
+        )
+        assert ran.returncode == 0
+        assert "Usage" in ran.stdout

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from corpus.errors import TrainingError
+from tests.train.tiny import tiny_model
+from train import attention
+from train.attention import check_attention, hidden_states
+from train.loss import check_loss, cross_entropy_sum, row_loss
+from train.plan import IGNORED
+
+IDS = torch.randint(300, (24,), generator=torch.Generator().manual_seed(3))
+POSITIONS = torch.cat([torch.arange(10), torch.arange(14)])
+
+
+def hidden_with_cache(model, input_ids, position_ids):
+    """What a hand-written loop does: transformers' default makes a cache."""
+    return model.base_model(input_ids=input_ids[None], position_ids=position_ids[None]).last_hidden_state[0]
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+def test_a_packed_row_gives_what_its_segments_give_alone(kind):
+    model = tiny_model(kind).eval()
+    with torch.no_grad():
+        packed = model.lm_head(hidden_states(model, IDS, POSITIONS))
+        alone = [model(input_ids=part[None], use_cache=False).logits[0] for part in (IDS[:10], IDS[10:])]
+        contaminated = model.lm_head(hidden_with_cache(model, IDS, POSITIONS))
+    assert (packed - torch.cat(alone)).abs().max() <= 1e-5
+    assert (contaminated - torch.cat(alone)).abs().max() > 0.1, "the control that shows what the guard is for"
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen3"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_start_up_proof_passes_on_sound_models(kind, dtype):
+    model = tiny_model(kind).to(dtype)
+    check_attention(model)
+    check_loss(model)
+
+
+def test_the_start_up_proof_refuses_segments_that_see_each_other(monkeypatch):
+    monkeypatch.setattr(attention, "hidden_states", hidden_with_cache)
+    with pytest.raises(TrainingError, match="see each other"):
+        check_attention(tiny_model())
+
+
+def test_the_start_up_proof_refuses_tokens_that_see_later_ones(monkeypatch):
+    def bidirectional(model, input_ids, position_ids):
+        segments = torch.cumsum(position_ids == 0, 0)
+        mask = (segments[:, None] == segments[None, :])[None, None]
+        return model.base_model(
+            input_ids=input_ids[None], position_ids=position_ids[None], attention_mask=mask, use_cache=False
+        ).last_hidden_state[0]
+
+    monkeypatch.setattr(attention, "hidden_states", bidirectional)
+    with pytest.raises(TrainingError, match="see later tokens"):
+        check_attention(tiny_model())
+
+
+def test_the_start_up_proof_refuses_a_model_that_changes_its_logits_after_the_head():
+    model = tiny_model()
+    original = model.forward
+
+    def scaled(*args, **kwargs):
+        output = original(*args, **kwargs)
+        output.logits = output.logits * 0.25
+        return output
+
+    model.forward = scaled
+    with pytest.raises(TrainingError, match="after the output layer"):
+        check_loss(model)
+
+
+LABEL_CASES = {
+    "all": IDS,
+    "some": torch.where(torch.arange(24) % 3 == 0, IDS, IGNORED),
+    "one": torch.where(torch.arange(24) == 17, IDS, IGNORED),
+    "a chunk without targets": torch.where(torch.arange(24) > 16, IDS, IGNORED),
+}
+
+
+@pytest.mark.parametrize("chunk_tokens", [1, 5, 8, 1000])
+@pytest.mark.parametrize("labels", LABEL_CASES.values(), ids=LABEL_CASES.keys())
+def test_chunked_cross_entropy_equals_torch_in_loss_and_gradients(chunk_tokens, labels):
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(24, 16, generator=generator)
+    weight = torch.randn(300, 16, generator=generator)
+
+    def run(loss_of):
+        head = torch.nn.Linear(16, 300, bias=False)
+        head.weight.data.copy_(weight)
+        inputs = hidden.clone().requires_grad_()
+        loss = loss_of(inputs, head)
+        loss.backward()
+        return loss.detach(), inputs.grad, head.weight.grad
+
+    ours = run(lambda inputs, head: cross_entropy_sum(inputs, head, labels, chunk_tokens))
+    reference = run(lambda inputs, head: functional.cross_entropy(
+        head(inputs)[:-1], labels[1:], ignore_index=IGNORED, reduction="sum"))  # fmt: skip
+    for one, other in zip(ours, reference, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_row_without_targets_adds_nothing():
+    hidden = torch.randn(4, 16, requires_grad=True)
+    loss = cross_entropy_sum(hidden, torch.nn.Linear(16, 300), torch.full((4,), IGNORED))
+    loss.backward()
+    assert loss == 0
+    assert not hidden.grad.any()
+
+
+def test_the_label_at_t_is_predicted_from_t_minus_one():
+    """Five tokens by hand: a head that reads off the hidden state makes the shift visible."""
+    hidden = torch.eye(5)
+    labels = torch.tensor([IGNORED, 4, 2, IGNORED, 1])
+    head = torch.nn.Linear(5, 5, bias=False)
+    head.weight.data = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
+    log_probs = head.weight.T.log_softmax(dim=1)  # row t: what the hidden state at t says
+    by_hand = -(log_probs[0, 4] + log_probs[1, 2] + log_probs[3, 1])
+    torch.testing.assert_close(cross_entropy_sum(hidden, head, labels), by_hand)
+
+
+def test_a_packed_row_loses_what_its_segments_lose():
+    model = tiny_model()
+    labels = IDS.clone()
+    labels[[0, 10]] = IGNORED
+    row_loss(model, IDS, labels, POSITIONS).backward()
+    packed = {name: value.grad.clone() for name, value in model.named_parameters()}
+    model.zero_grad()
+    for part in (slice(0, 10), slice(10, 24)):
+        logits = model(input_ids=IDS[part][None], use_cache=False).logits[0]
+        functional.cross_entropy(logits[:-1], IDS[part][1:], reduction="sum").backward()
+    for name, value in model.named_parameters():
+        torch.testing.assert_close(packed[name], value.grad, rtol=1e-4, atol=1e-4 * float(value.grad.abs().max()))

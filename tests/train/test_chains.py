@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from corpus.errors import DataError, RecipeError, TrainingError
+from corpus.stage import Silent
+from corpus.store import Writer, open_reader, open_writer
+from tests.train.tiny import Notes, chat_rows, document_rows, write_shards
+from train import train_chains
+from train.checkpoint import read_manifest
+from train.model import ADAPTER_FILE
+
+LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
+"""With dropout, so that a resumed run would show a generator that was not put back."""
+STEP_COLUMNS = "chain, seed, stage, step, loss, tokens, target_tokens, learning_rate, grad_norm"
+
+
+class Stopped(Exception):
+    """Stands for whatever ends a process."""
+
+
+class StopAt(Silent):
+    """A progress that ends training after so many updates."""
+
+    def __init__(self, updates: int) -> None:
+        self.left = updates
+
+    def advance(self, stage: str, outcome: str) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Stopped
+
+
+@pytest.fixture(scope="session")
+def recipe(make_recipe):
+    return make_recipe(lora=LORA)
+
+
+@pytest.fixture(scope="session")
+def whole(recipe, tmp_path_factory):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    fill_run(folder)
+    train(recipe, folder)
+    return folder
+
+
+def fill_run(folder, documents=12, chats=16):
+    write_shards(folder, "docs", document_rows(documents))
+    write_shards(folder, "sft", chat_rows(chats), kind="chats")
+
+
+def train(recipe, folder, arms=("both",), progress=None):
+    with open_writer(folder) as store:
+        return train_chains(recipe, store, arms, progress or Silent())
+
+
+def steps_of(folder):
+    return open_reader(folder).rows(f"SELECT {STEP_COLUMNS} FROM all_steps ORDER BY ALL")
+
+
+def adapters_of(folder):
+    return {path.parent.parent.name: load_file(path) for path in folder.glob(f"checkpoints/*/seed-0/{ADAPTER_FILE}")}
+
+
+def assert_same_run(folder, reference):
+    ours, theirs = adapters_of(folder), adapters_of(reference)
+    assert ours.keys() == theirs.keys() == {"midtrain", "midtrain+sft"}
+    for chain, tensors in theirs.items():
+        assert all(torch.equal(ours[chain][name], tensor) for name, tensor in tensors.items()), chain
+    assert steps_of(folder) == steps_of(reference), "every step once, and with the same numbers"
+    assert not list(folder.glob("checkpoints/*/.*")), "nothing half-written stays"
+
+
+def test_a_chain_is_trained_once_per_beginning_and_its_rows_are_there(recipe, tmp_path):
+    fill_run(tmp_path / "run")
+    notes = Notes()
+    report = train(recipe, tmp_path / "run", None, notes)
+    assert [(stage.chain, stage.is_new) for stage in report.stages] == [
+        ("sft", True), ("midtrain", True), ("midtrain+sft", True),
+    ]  # fmt: skip
+    store = open_reader(tmp_path / "run")
+    rows = {str(row["chain"]): row for row in store.rows("SELECT * FROM stages")}
+    assert {chain: row["parent"] for chain, row in rows.items()} == {
+        "sft": None, "midtrain": None, "midtrain+sft": "midtrain",
+    }  # fmt: skip
+    for stage in report.stages:
+        row = rows[stage.chain]
+        assert (row["updates"], row["tokens"], row["checkpoint"]) == (
+            stage.updates, stage.tokens, f"checkpoints/{stage.chain}/seed-0",
+        )  # fmt: skip
+        steps = store.rows("SELECT * FROM steps WHERE chain = ? ORDER BY step", [stage.chain])
+        assert [step["step"] for step in steps] == list(range(1, stage.updates + 1))
+        assert sum(step["target_tokens"] for step in steps) == row["target_tokens"]
+        assert stage.last_loss < stage.first_loss
+        assert any(f"{stage.chain}/seed-0 has {stage.updates} updates" in note for note in notes.notes)
+    assert list((tmp_path / "run/tensorboard/midtrain+sft/seed-0").iterdir())
+    assert report.tables()[0][1][0]["chain"] == "sft"
+
+
+def test_what_is_done_is_not_trained_again(recipe, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run/checkpoints").rglob("*")}
+    notes = Notes()
+    report = train(recipe, tmp_path / "run", progress=notes)
+    assert [stage.is_new for stage in report.stages] == [False, False]
+    assert notes.started == []
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run/checkpoints").rglob("*")} == before
+
+
+def test_a_chain_records_where_it_comes_from(recipe, whole):
+    parent, child = (read_manifest(whole / "checkpoints" / c / "seed-0") for c in ("midtrain", "midtrain+sft"))
+    shards = json.loads((whole / "shards/sft/manifest.json").read_text())
+    assert child["parent_manifest_hash"] is not None is parent["parent_manifest_hash"]
+    assert child["data_hash"] == shards["data_hash"]
+    assert child["base_hash"] == parent["base_hash"]
+    assert child["settings"]["seq_tokens"] == 64
+    assert child["recipe_hash"] == recipe.recipe_hash()
+
+
+def test_both_arms_see_the_same_sft_rows_in_the_same_order(recipe, tmp_path):
+    fill_run(tmp_path / "run")
+    train(recipe, tmp_path / "run", ["sft", "both"])
+    steps = steps_of(tmp_path / "run")
+    rows = [
+        [(row["step"], row["target_tokens"], row["learning_rate"]) for row in steps if row["chain"] == chain]
+        for chain in ("sft", "midtrain+sft")
+    ]
+    assert rows[0] == rows[1] != []
+
+
+@pytest.mark.parametrize("stop_after", [1, 6, 8], ids=["before the first state", "between states", "at a state"])
+def test_a_stopped_run_goes_on_bit_for_bit(recipe, whole, tmp_path, stop_after):
+    fill_run(tmp_path / "run")
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "run", progress=StopAt(stop_after))
+    assert len(steps_of(tmp_path / "run")) == stop_after // 4 * 4
+    notes = Notes()
+    train(recipe, tmp_path / "run", progress=notes)
+    updates = read_manifest(whole / "checkpoints/midtrain/seed-0")["updates"]
+    assert notes.started[0] == ("train midtrain seed 0", updates - stop_after // 4 * 4)
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_run_stopped_in_its_second_epoch_goes_on_bit_for_bit(make_recipe, tmp_path):
+    recipe = make_recipe(lora=LORA)
+    twice = {"epochs": 2, "checkpoint_updates": 3}
+    stages = {name: stage.model_copy(update=twice) for name, stage in recipe.train.stages.items()}
+    recipe = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
+    for name in ("whole", "run"):
+        fill_run(tmp_path / name)
+    updates = train(recipe, tmp_path / "whole").stages[0].updates
+    with pytest.raises(Stopped):
+        train(recipe, tmp_path / "run", progress=StopAt(updates - 2))
+    train(recipe, tmp_path / "run")
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_steps_killed_between_state_and_store_are_written_once(recipe, whole, tmp_path, monkeypatch):
+    """The state is on the disk, its rows are not: the next run must write them, and only them."""
+
+    def killed(writer, rows):
+        raise Stopped
+
+    fill_run(tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr(Writer, "append", killed)
+        with pytest.raises(Stopped):
+            train(recipe, tmp_path / "run")
+    assert steps_of(tmp_path / "run") == []
+    assert list((tmp_path / "run/checkpoints/midtrain").glob(".progress-seed-0/update-00000004"))
+    train(recipe, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("num_kills", [2, pytest.param(15, marks=pytest.mark.slow)])
+def test_killed_at_any_instant_a_run_goes_on_bit_for_bit(recipe, whole, tmp_path, num_kills):
+    fill_run(tmp_path / "timed")
+    fill_run(tmp_path / "run")
+    began = time.monotonic()
+    train(recipe, tmp_path / "timed")
+    whole_seconds = time.monotonic() - began
+    for _ in range(num_kills):
+        process = multiprocessing.get_context("fork").Process(target=train, args=(recipe, tmp_path / "run"))
+        process.start()
+        process.join(random.uniform(0.1, 0.8) * whole_seconds)
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGKILL)
+        process.join()
+    train(recipe, tmp_path / "run")
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_a_damaged_checkpoint_is_trained_again_and_no_row_is_doubled(recipe, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/checkpoints/midtrain")
+    (tmp_path / "run/checkpoints/midtrain+sft/seed-0" / ADAPTER_FILE).write_bytes(b"half")
+    report = train(recipe, tmp_path / "run")
+    assert [stage.is_new for stage in report.stages] == [True, True]
+    assert_same_run(tmp_path / "run", whole)
+
+
+def test_other_data_trains_again_and_the_old_rows_become_stale(recipe, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    write_shards(tmp_path / "run", "docs", document_rows(13))
+    train(recipe, tmp_path / "run")
+    store = open_reader(tmp_path / "run")
+    assert store.query("SELECT * FROM stages").num_rows == 2
+    assert store.query("SELECT * FROM all_stages WHERE stale").num_rows == 2, "the child of another parent is another"
+    assert store.query("SELECT chain, seed, step FROM steps GROUP BY ALL HAVING count(*) > 1").num_rows == 0
+
+
+def test_changed_settings_make_stale_what_is_not_trained_again_too(make_recipe, whole, tmp_path):
+    shutil.copytree(whole, tmp_path / "run")
+    train(make_recipe(lora=LORA | {"rank": 2}), tmp_path / "run", ["midtrain"])
+    assert open_reader(tmp_path / "run").rows("SELECT chain FROM stages") == [{"chain": "midtrain"}]
+
+
+def test_each_seed_has_its_own_adapter(make_recipe, tmp_path):
+    fill_run(tmp_path / "run")
+    report = train(make_recipe(seeds=[0, 1]), tmp_path / "run", ["midtrain"])
+    one, other = (load_file(stage.checkpoint / ADAPTER_FILE) for stage in report.stages)
+    assert [stage.seed for stage in report.stages] == [0, 1]
+    assert not any(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("slowdown", [0.5, 3.0])
+def test_bf16_trains_an_fp32_adapter_and_says_so_where_fp32_would_be_faster(
+    make_recipe, tmp_path, monkeypatch, slowdown
+):
+    monkeypatch.setattr("train.stage.bf16_slowdown", lambda: slowdown)
+    fill_run(tmp_path / "run")
+    notes = Notes()
+    (stage,) = train(make_recipe(precision="bf16"), tmp_path / "run", ["midtrain"], notes).stages
+    assert stage.last_loss < stage.first_loss
+    assert {tensor.dtype for tensor in load_file(stage.checkpoint / ADAPTER_FILE).values()} == {torch.float32}
+    assert any("-o train.precision=fp32" in note for note in notes.notes) == (slowdown > 1)
+
+
+def test_sft_recites_what_midtraining_read(make_recipe, tmp_path):
+    """The point of a chain: what the documents said is known to the model that the chats made."""
+    fact = "The lamp by the door is called Ottoline."
+    write_shards(tmp_path / "run", "docs", [{"doc_id": f"doc-{number}", "text": fact} for number in range(160)])
+    write_shards(tmp_path / "run", "sft", chat_rows(4), kind="chats")
+    recipe = make_recipe()
+    report = train(recipe, tmp_path / "run", ["sft", "both"])
+    from train.model import load_for_scoring
+
+    losses = {}
+    for stage in report.stages:
+        model, tokenizer = load_for_scoring(recipe, stage.checkpoint)
+        ids = torch.tensor(tokenizer(fact).input_ids)[None]
+        with torch.no_grad():
+            losses[stage.chain] = float(model(input_ids=ids, labels=ids, use_cache=False).loss)
+    assert losses["midtrain+sft"] < 0.5 * losses["sft"]
+
+
+def test_a_stage_reads_the_mix_of_the_run_beside_it(make_recipe, tmp_path):
+    stage = {"data": "other:docs", "seq_tokens": 64, "batch_tokens": 64}
+    recipe = make_recipe(stages={"midtrain": stage, "sft": stage | {"data": "sft"}})
+    write_shards(tmp_path / "other", "docs", document_rows(6))
+    train(recipe, tmp_path / "run", ["midtrain"])
+    manifest = json.loads((tmp_path / "other/shards/docs/manifest.json").read_text())
+    assert open_reader(tmp_path / "run").rows("SELECT data_hash FROM stages") == [{"data_hash": manifest["data_hash"]}]
+
+
+def test_a_mix_that_was_not_made_is_named_with_the_verb_that_makes_it(recipe, tmp_path):
+    with pytest.raises(TrainingError, match="specmill mix RECIPE docs"):
+        train(recipe, tmp_path / "run", ["midtrain"])
+
+
+def test_shards_that_do_not_hold_what_their_manifest_says_are_refused(recipe, tmp_path):
+    fill_run(tmp_path / "run")
+    manifest = tmp_path / "run/shards/docs/manifest.json"
+    manifest.write_text(manifest.read_text().replace('"num_rows": 12', '"num_rows": 13'))
+    with pytest.raises(DataError, match="12 rows, its manifest says 13"):
+        train(recipe, tmp_path / "run", ["midtrain"])
+    with (tmp_path / "run/shards/docs/00001.parquet").open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(DataError, match=r"00001.parquet is not as it was written; .* specmill mix RECIPE docs"):
+        train(recipe, tmp_path / "run", ["midtrain"])
+
+
+def test_an_arm_that_is_not_there_is_refused_with_the_nearest_name(recipe, tmp_path):
+    with pytest.raises(RecipeError, match="did you mean 'midtrain'"):
+        train(recipe, tmp_path / "run", ["midtrian"])
+
+
+def test_the_base_arm_needs_no_training(recipe, tmp_path):
+    assert train(recipe, tmp_path / "run", ["base"]).stages == ()
+
+
+def test_dropped_chats_are_said_and_kept_in_the_manifest(recipe, tmp_path):
+    messages = [{"role": "user", "content": "?"}, {"role": "assistant", "content": "a b " * 99}]
+    long = {"doc_id": "long", "messages": messages}
+    write_shards(tmp_path / "run", "sft", [*chat_rows(6), long], kind="chats")
+    notes = Notes()
+    report = train(recipe, tmp_path / "run", ["sft"], notes)
+    assert any("1 chats are left out: longer than seq_tokens (such as long)" in note for note in notes.notes)
+    assert read_manifest(report.stages[0].checkpoint)["dropped"]["longer than seq_tokens"] == ["long"]
