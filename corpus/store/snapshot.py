@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +14,6 @@ from corpus.store.schema import TABLES
 JOURNAL = "journal"
 CURRENT = "current"
 SEGMENT_SUFFIX = ".journal"
-_LOOKS = 50
-"""A segment becomes a part every few seconds at most; a reader that keeps meeting that moment sees it end by then."""
 
 
 @dataclass
@@ -54,61 +51,47 @@ def part_paths(root: Path, table: str) -> list[Path]:
 
 
 def take_snapshot(root: Path) -> Snapshot:
-    """Look at a run. A part is taken where it is there, else its segment; if any file came or went, look again.
+    """Look at a run: all that was written up to one moment, in all tables, while another process writes on.
 
-    The rows are those of one moment in all tables: the listing before is the listing after.
+    A writer fills numbers in order, and number N is whole, as a segment or as parts, before N + 1 begins. So the look
+    ends at the highest number there was at its start. A segment that is gone when its turn comes has become parts,
+    which are listed only afterwards. The current hashes are read first: the rows they speak of were written before.
     """
-    for _ in range(_LOOKS):
+    snapshot = Snapshot(current=read_current(root))
+    numbers = [_number(path) for table in TABLES for path in part_paths(root, table)]
+    segments = segment_numbers(root)
+    last = max([0, *segments, *(number for number in numbers if number is not None)])
+    read = set()
+    for number in segments:
         try:
-            listing = segments, parts = _listing(root)
-            snapshot = Snapshot(current=read_current(root))
-            rows = _journal_rows(root, segments, snapshot)
-            _check_parts(parts, snapshot)
+            contents = read_segment(segment_path(root, number))
         except FileNotFoundError:
             continue
-        if _listing(root) == listing:
-            _leave_out_sealed(rows, snapshot)
-            return snapshot
-    raise AssertionError(f"the files of {root} changed during {_LOOKS} looks at it")
-
-
-def _journal_rows(
-    root: Path, segments: list[int], snapshot: Snapshot
-) -> dict[int, list[Mapping[str, list[dict[str, object]]]]]:
-    rows: dict[int, list[Mapping[str, list[dict[str, object]]]]] = {}
-    for number in segments:
-        contents = read_segment(segment_path(root, number))
-        rows[number] = list(contents.records)
+        read.add(number)
+        for record in contents.records:
+            for table, rows in record.items():
+                snapshot.journal.setdefault(table, []).extend(rows)
         if contents.corrupt_offset is not None:
             path = segment_path(root, number)
             snapshot.faults.append(corrupt_error(path, f"a record at byte {contents.corrupt_offset} fails its check"))
-    return rows
-
-
-def _listing(root: Path) -> tuple[list[int], dict[str, list[Path]]]:
-    return segment_numbers(root), {table: part_paths(root, table) for table in TABLES}
-
-
-def _check_parts(parts: Mapping[str, list[Path]], snapshot: Snapshot) -> None:
-    for table, paths in parts.items():
+    for table in TABLES:
         snapshot.parts[table] = []
-        for path in paths:
+        for path in part_paths(root, table):
+            part_number = _number(path)
+            if part_number is not None and (part_number > last or part_number in read):
+                continue
             try:
                 check_footer(path)
             except CorruptFileError as fault:
                 snapshot.faults.append(fault)
             else:
                 snapshot.parts[table].append(path)
+    return snapshot
 
 
-def _leave_out_sealed(rows: Mapping[int, list[Mapping[str, list[dict[str, object]]]]], snapshot: Snapshot) -> None:
-    """Journal rows of the tables whose part of that number is not there yet."""
-    sealed = {(table, path.name) for table, paths in snapshot.parts.items() for path in paths}
-    for number, records in rows.items():
-        for record in records:
-            for table, table_rows in record.items():
-                if (table, part_name(number)) not in sealed:
-                    snapshot.journal.setdefault(table, []).extend(table_rows)
+def _number(part: Path) -> int | None:
+    """The number of a part; None for the part of a whole pass, which shows once its hash is current."""
+    return int(part.stem) if part.stem.isdigit() else None
 
 
 def read_current(root: Path) -> dict[str, dict[str, str]]:

@@ -102,6 +102,7 @@ class WritingStore(Store):
         """One whole part; see `Writer.add_part` and `Writer.commit`."""
         schema = TABLES[table].schema
         if pass_hash is None:
+            self.seal()  # numbers are filled in order: readers count on it
             parts.write_part(self.root / table / snapshot.part_name(self._take_number()), schema, batches)
             return
         path = self.root / table / f"pass-{pass_hash.removeprefix('b2:')}.parquet"
