@@ -58,27 +58,13 @@ def take_snapshot(root: Path) -> Snapshot:
     which are listed only afterwards. The current hashes are read first: the rows they speak of were written before.
     """
     snapshot = Snapshot(current=read_current(root))
-    numbers = [_number(path) for table in TABLES for path in part_paths(root, table)]
-    segments = segment_numbers(root)
-    last = max([0, *segments, *(number for number in numbers if number is not None)])
-    read = set()
-    for number in segments:
-        try:
-            contents = read_segment(segment_path(root, number))
-        except FileNotFoundError:
-            continue
-        read.add(number)
-        for record in contents.records:
-            for table, rows in record.items():
-                snapshot.journal.setdefault(table, []).extend(rows)
-        if contents.corrupt_offset is not None:
-            path = segment_path(root, number)
-            snapshot.faults.append(corrupt_error(path, f"a record at byte {contents.corrupt_offset} fails its check"))
+    last = _last_number(root)
+    read = _read_segments(root, last, snapshot)
     for table in TABLES:
         snapshot.parts[table] = []
         for path in part_paths(root, table):
-            part_number = _number(path)
-            if part_number is not None and (part_number > last or part_number in read):
+            number = _number(path)
+            if number is not None and (number > last or number in read):
                 continue
             try:
                 check_footer(path)
@@ -87,6 +73,33 @@ def take_snapshot(root: Path) -> Snapshot:
             else:
                 snapshot.parts[table].append(path)
     return snapshot
+
+
+def _read_segments(root: Path, last: int, snapshot: Snapshot) -> set[int]:
+    """Take in the segments up to number `last`; returns the numbers of those that were still there."""
+    read = set()
+    for number in segment_numbers(root):
+        if number > last:
+            break
+        path = segment_path(root, number)
+        try:
+            contents = read_segment(path)
+        except FileNotFoundError:
+            continue
+        read.add(number)
+        for record in contents.records:
+            for table, rows in record.items():
+                snapshot.journal.setdefault(table, []).extend(rows)
+        if contents.corrupt_offset is not None:
+            snapshot.faults.append(corrupt_error(path, f"a record at byte {contents.corrupt_offset} fails its check"))
+    return read
+
+
+def _last_number(root: Path) -> int:
+    """The highest number in use. Segments are listed first: one that is sealed meanwhile is then among the parts."""
+    segments = segment_numbers(root)
+    parts = [_number(path) for table in TABLES for path in part_paths(root, table)]
+    return max([0, *segments, *(number for number in parts if number is not None)])
 
 
 def _number(part: Path) -> int | None:
