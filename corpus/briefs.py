@@ -12,8 +12,9 @@ import pyarrow as pa
 import prompts
 from corpus.allocation import allocate
 from corpus.errors import RecipeError
+from corpus.ideas import Idea, compose_idea, num_ideas
 from corpus.outline import BRIEFED
-from corpus.recipe import Recipe
+from corpus.recipe import GenreSettings, Recipe
 from corpus.spec import Clause, context_of
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
@@ -69,20 +70,18 @@ def library(recipe: Recipe) -> dict[str, Genre]:
         cards = prompts.genres(recipe.generate.genre_folder)
     except prompts.PromptError as error:
         raise RecipeError(f"generate.genre_folder: {error}") from None
-    return {name: cards[name] for name, weight in genre_weights(recipe, cards).items() if weight > 0}
+    settings = recipe.generate
+    _check_known("generate.genres", settings.genres or {}, cards)
+    _check_known("generate.by_genre", settings.by_genre, cards)
+    return {name: card for name, card in cards.items() if settings.genres is None or settings.genres.get(name, 0) > 0}
 
 
-def genre_weights(recipe: Recipe, cards: Mapping[str, Genre]) -> dict[str, float]:
-    """Weight of every genre in use: the recipe's, or the whole library evenly."""
-    weights = recipe.generate.genres
-    if weights is None:
-        return dict.fromkeys(cards, 1.0)
-    for name in weights:
+def _check_known(key: str, names: Iterable[str], cards: Mapping[str, Genre]) -> None:
+    for name in names:
         if name not in cards:
             near = get_close_matches(name, cards, n=1)
             hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(cards)}"
-            raise RecipeError(f"generate.genres: there is no genre '{name}'; {hint}")
-    return dict(weights)
+            raise RecipeError(f"{key}: there is no genre '{name}'; {hint}")
 
 
 def plan_briefs(recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str]) -> list[Brief]:
@@ -108,20 +107,48 @@ def _contexts(usable: Sequence[Clause]) -> dict[str, str]:
 
 
 def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
+    assert recipe.spec is not None
     cards = library(recipe)
-    weights = genre_weights(recipe, cards) if recipe.generate.genres is None else recipe.generate.genres
-    prompt_hash = _prompt_hash(recipe, "document")
-    seen: dict[tuple[str, str], int] = {}
-    for clause_id, genre, _ in allocate(subjects, weights, recipe.generate.documents, recipe.seed):
+    weights = recipe.generate.genres or dict.fromkeys(cards, 1.0)
+    prompt_hash = _prompt_hash(recipe, "document", "idea")
+    variants = recipe.generate.variants
+    num_seats = -(-recipe.generate.documents // variants)
+    written = 0
+    for clause_id, genre, nth in allocate(subjects, weights, num_seats, recipe.seed):
         card = cards[genre]
-        earlier = seen.get((clause_id, genre), 0)
-        seen[clause_id, genre] = earlier + 1
-        # Every idea of the card once before any of them again, in an order of this clause's own.
-        ideas = sorted(card.ideas, key=lambda idea: draw("idea", recipe.seed, clause_id, genre, idea))
-        yield _brief(
-            recipe, "document", clause_id, contexts[clause_id], prompt_hash,
-            genre=card, idea=ideas[earlier % len(ideas)], variant=earlier // len(ideas),
-        )  # fmt: skip
+        idea = compose_idea(card, nth, recipe.seed, recipe.spec.model_name)
+        again = nth // num_ideas(card) * variants
+        for variant in range(min(variants, recipe.generate.documents - written)):
+            written += 1
+            yield _brief(
+                recipe, "document", clause_id, contexts[clause_id], prompt_hash,
+                genre=card, idea=idea.text, sampling=_document_sampling(recipe, card, idea), variant=again + variant,
+            )  # fmt: skip
+
+
+def _document_sampling(recipe: Recipe, card: Genre, idea: Idea) -> dict[str, object]:
+    """The card's own settings, where it has some, over the recipe's; the recipe's for that genre over both."""
+    settings = recipe.generate
+    own = settings.by_genre.get(card.name, GenreSettings())
+    target_words = own.target_words or card.target_words * settings.length_scale
+    return _sampling(
+        recipe,
+        max_tokens=own.max_tokens or settings.max_tokens,
+        temperature=_first(own.temperature, card.temperature, settings.temperature),
+        min_p=_first(own.min_p, card.min_p, settings.min_p),
+        top_p=_first(own.top_p, card.top_p, settings.top_p),
+        target_words=round(target_words * idea.length_fraction),
+        opening=idea.opening if settings.opening else "",
+    )
+
+
+def _first(*values: float | None) -> float | None:
+    return next((value for value in values if value is not None), None)
+
+
+def _sampling(recipe: Recipe, **settings: object) -> dict[str, object]:
+    shared = {"frequency_penalty": recipe.generate.frequency_penalty}
+    return shared | settings
 
 
 def _chats(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
@@ -132,8 +159,20 @@ def _chats(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str])
         variant = seen.get((clause_id, kind), 0)
         seen[clause_id, kind] = variant + 1
         yield _brief(
-            recipe, "chat", clause_id, contexts[clause_id], prompt_hash, genre=None, idea=kind, variant=variant
-        )
+            recipe, "chat", clause_id, contexts[clause_id], prompt_hash,
+            genre=None, idea=kind, sampling=_chat_sampling(recipe), variant=variant,
+        )  # fmt: skip
+
+
+def _chat_sampling(recipe: Recipe) -> dict[str, object]:
+    settings = recipe.generate
+    return _sampling(
+        recipe,
+        max_tokens=settings.chat_max_tokens,
+        temperature=settings.temperature,
+        min_p=settings.min_p,
+        top_p=settings.top_p,
+    )
 
 
 def _brief(
@@ -145,30 +184,20 @@ def _brief(
     *,
     genre: Genre | None,
     idea: str,
+    sampling: Mapping[str, object],
     variant: int,
 ) -> Brief:
-    settings, engine = recipe.generate, recipe.engine
-    sampling = json.dumps(
-        {
-            "max_tokens": settings.max_tokens if kind == "document" else settings.chat_max_tokens,
-            "temperature": settings.temperature,
-            "min_p": settings.min_p,
-            "top_p": settings.top_p,
-            "frequency_penalty": settings.frequency_penalty,
-            "target_words": round(genre.target_words * settings.length_scale) if genre else None,
-        },
-        sort_keys=True,
-    )
+    engine = recipe.engine
     model = engine.model if engine.revision is None else f"{engine.model}@{engine.revision}"
     identity = (
-        kind, [clause_id], genre.hash if genre else None, idea, settings.stance, prompt_hash, model, sampling,
-        recipe.seed, variant,
+        kind, [clause_id], genre.hash if genre else None, idea, recipe.generate.stance, prompt_hash, model,
+        sampling, recipe.seed, variant,
     )  # fmt: skip
     brief_id = content_id("brief", *identity)
     return Brief(
         brief_id=brief_id,
         kind=kind,
-        stance=settings.stance,
+        stance=recipe.generate.stance,
         clause_ids=(clause_id,),
         assertion_ids=(),
         domain=None,
@@ -179,7 +208,7 @@ def _brief(
         prompt_hash=prompt_hash,
         context_hash=content_id("context", context),
         model=model,
-        sampling=sampling,
+        sampling=json.dumps(sampling, sort_keys=True),
         seed=draw("brief_seed", brief_id) % 2**31,
     )
 
@@ -216,8 +245,7 @@ def make_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief]) ->
     """Make `briefs` the run's current ones, with the genre cards they use."""
     writer = store.writer("corpus")
     genre_rows = [
-        {**card.model_dump(exclude={"hash"}), "ideas": list(card.ideas), "genre_id": card.hash}
-        for card in library(recipe).values()
+        {**card.model_dump(mode="json", exclude={"hash"}), "genre_id": card.hash} for card in library(recipe).values()
     ]
     brief_rows = [
         {**asdict(brief), "clause_ids": list(brief.clause_ids), "assertion_ids": list(brief.assertion_ids)}

@@ -102,6 +102,21 @@ class EngineSettings(Section):
         return self
 
 
+class GenreSettings(Section):
+    """What differs for one genre; what is left out is the card's own, else the section's."""
+
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Nucleus of the sampling."""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """Least share of the best token's probability that is sampled from."""
+    target_words: PositiveInt | None = None
+    """Longest text asked for (words), in place of the card's scaled length."""
+    max_tokens: PositiveInt | None = None
+    """Longest document (tokens of the engine's model)."""
+
+
 class Generate(Section):
     """How many documents and chats are written, and how."""
 
@@ -117,6 +132,13 @@ class Generate(Section):
     """Weight of each genre; left out: the whole library, evenly."""
     genre_folder: RecipePath | None = None
     """A folder with genre cards of your own, beside the library's."""
+    by_genre: dict[str, GenreSettings] = {}
+    """Sampling and length of single genres."""
+    variants: PositiveInt = 1
+    """Documents written from each clause, genre and idea (documents); they count towards `documents`."""
+    opening: bool = False
+    """Begin each document for the model with its idea's situation, and have it go on: a help for small models.
+    A server has to know `continue_final_message`, as vLLM's own does."""
     plan: Literal[False] = False
     """The reply is the document itself; nothing is planned in it."""
     length_scale: PositiveFloat = 1.0

@@ -28,7 +28,7 @@ class Job:
     genre: str | None
     idea: str
     context_hash: str
-    sampling: Mapping[str, float | int | None]
+    sampling: Mapping[str, float | int | str | None]
     seed: int
     replies: Mapping[str, int]
     """Replies had so far, by purpose: an attempt counts replies, never transport failures."""
@@ -137,8 +137,9 @@ def request(job: Job, messages: list[prompts.Message], purpose: str) -> Request:
         messages=tuple(Message(message["role"], message["content"]) for message in messages),
         max_tokens=int(cast("int", job.sampling["max_tokens"])),
         temperature=float(cast("float", job.sampling["temperature"])),
-        top_p=job.sampling["top_p"],
-        min_p=job.sampling["min_p"],
+        top_p=cast("float | None", job.sampling["top_p"]),
+        min_p=cast("float | None", job.sampling["min_p"]),
         frequency_penalty=float(cast("float", job.sampling["frequency_penalty"])),
         seed=draw("call", job.seed, purpose) % 2**31,
+        opening=str(job.sampling.get("opening", "")),
     )

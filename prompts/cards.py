@@ -1,6 +1,6 @@
-"""Genre cards: what a kind of document is, how it sounds and looks, and situations to write it about.
+"""Genre cards: what a kind of document is, how it sounds and looks, and the axes that its ideas are composed from.
 
-A card is a Markdown file: YAML front matter (name, family, target_words), then one section for each field.
+A card is a Markdown file: YAML front matter (name, family, target_words, modes), then one section for each field.
 It is written for any clause of any spec: "the assistant" is the model, "the principle" is the clause.
 """
 
@@ -15,12 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from prompts.sections import PromptError, Section, at, read_hashed, split_sections
 
+Mode = Literal["shows", "describes"]
 Family = Literal["internal", "technical", "public", "conversational", "fiction", "reference", "legal", "teaching"]
 Sentence = Annotated[str, Field(min_length=1)]
 
 HOME = Path(__file__).parent / "genres"
-_HEAD = ("name", "family", "target_words")
-_SECTIONS = ("Description", "Voice", "Form", "Realism", "Avoid", "Ideas")
+_HEAD = ("name", "family", "target_words", "modes")
+_SAMPLING = ("temperature", "top_p", "min_p")
+_TEXTS = ("Description", "Voice", "Form", "Realism", "Avoid")
+_AXES = ("Writers", "Readers", "Situations", "Consequences")
 
 
 class Genre(BaseModel):
@@ -33,7 +36,15 @@ class Genre(BaseModel):
     family: Family
     """The kind of writing it belongs to; coverage is reported by family."""
     target_words: int = Field(ge=50, le=5000, strict=True)
-    """Length asked for, in words; ours are 450 or less, to fit in `generate.max_tokens`, 800 if not set."""
+    """Longest text asked for, in words; ours are 450 or less, to fit in `generate.max_tokens`, 800 if not set."""
+    modes: tuple[Mode, ...] = Field(min_length=1)
+    """Whether its texts show behaviour as it happens, describe and explain it, or (some of them) each."""
+    temperature: float | None = Field(None, ge=0, le=2)
+    """Sampling temperature of this genre; left out: the recipe's."""
+    top_p: float | None = Field(None, gt=0, le=1)
+    """Nucleus of this genre's sampling; left out: the recipe's."""
+    min_p: float | None = Field(None, ge=0, le=1)
+    """Least share of the best token's probability, for this genre; left out: the recipe's."""
     description: Sentence
     """What the document is: who writes it, for whom, what for."""
     voice: Sentence
@@ -44,8 +55,14 @@ class Genre(BaseModel):
     """What makes it pass for a real one."""
     avoid: Sentence
     """What must not appear in this genre."""
-    ideas: tuple[Sentence, ...] = Field(min_length=6)
-    """Situations, one sentence each, that suit any clause."""
+    writers: tuple[Sentence, ...] = Field(min_length=2)
+    """Who a text comes from: noun phrases."""
+    readers: tuple[Sentence, ...] = Field(min_length=2)
+    """Whom it is for: noun phrases."""
+    situations: tuple[Sentence, ...] = Field(min_length=3)
+    """In what circumstances someone needed something from the assistant: one sentence each, for any clause."""
+    consequences: tuple[Sentence, ...] = Field(min_length=2)
+    """What came of what the assistant did: one sentence each, able to follow any of the situations."""
     hash: str
     """"b2:" and the blake2b-128 hex of the card's bytes."""
 
@@ -80,12 +97,12 @@ def _read_card(path: Path) -> Genre:
     if front is None:
         raise at(path, 1, "a card starts with front matter between two lines '---'; add it")
     head = _read_head(path, front[1])
-    sections = split_sections(path, text[front.end() :], front[0].count("\n") + 1, _SECTIONS)
-    absent = [title for title in _SECTIONS if title not in sections]
+    sections = split_sections(path, text[front.end() :], front[0].count("\n") + 1, (*_TEXTS, *_AXES))
+    absent = [title for title in (*_TEXTS, *_AXES) if title not in sections]
     if absent:
         raise at(path, text.count("\n") + 1, f"no section {', '.join(absent)} by the end of the card; add it")
-    fields: dict[str, object] = {title.lower(): _one_line(section.text) for title, section in sections.items()}
-    fields["ideas"] = _bullets(path, sections["Ideas"])
+    fields: dict[str, object] = {title.lower(): _one_line(sections[title].text) for title in _TEXTS}
+    fields |= {title.lower(): _bullets(path, sections[title]) for title in _AXES}
     lines = {title.lower(): section.line for title, section in sections.items()}
     lines |= {key: number for number, key in enumerate(_keys(front[1]), start=2)}
     try:
@@ -103,9 +120,10 @@ def _read_head(path: Path, source: str) -> dict[str, object]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise at(path, 2 + (mark.line if mark else 0), "the front matter is not YAML; mend it") from error
-    if not isinstance(head, dict) or set(head) != set(_HEAD):
+    if not isinstance(head, dict) or not set(_HEAD) <= set(head) <= {*_HEAD, *_SAMPLING}:
         found = ", ".join(map(str, head)) if isinstance(head, dict) else repr(head)
-        raise at(path, 2, f"the front matter holds {', '.join(_HEAD)}, and no more; this one: {found}")
+        held = f"{', '.join(_HEAD)}, and if need be {', '.join(_SAMPLING)}"
+        raise at(path, 2, f"the front matter holds {held}; this one: {found}")
     return head
 
 

@@ -62,7 +62,7 @@ def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> 
     text = reply.text.strip()
     if reply.finish_reason == "content_filter":
         return "refusal"
-    if not text:
+    if text == request.opening.strip():
         return "empty"
     if request.schema is None and is_degenerate(text):
         return "degenerate"

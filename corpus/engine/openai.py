@@ -145,7 +145,7 @@ class OpenAIEngine:
             await self._sort(error)
         except (openai.APIError, json.JSONDecodeError) as error:
             self._fail(f"the server's reply does not read: {error}")
-        return self._reply(completion)
+        return self._reply(completion, request.opening)
 
     async def _create(self, request: Request) -> ChatCompletion:
         import openai
@@ -157,9 +157,13 @@ class OpenAIEngine:
         if request.schema is not None:
             schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
             extra["response_format"] = {"type": "json_schema", "json_schema": schema}
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if request.opening:
+            messages.append({"role": "assistant", "content": request.opening})
+            extra |= {"add_generation_prompt": False, "continue_final_message": True}
         return await self._client.chat.completions.create(
             model=self.model,
-            messages=[{"role": message.role, "content": message.content} for message in request.messages],  # type: ignore[misc]  # the client wants one class per role
+            messages=messages,  # type: ignore[arg-type]  # the client wants one class per role
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             top_p=openai.omit if request.top_p is None else request.top_p,
@@ -168,7 +172,7 @@ class OpenAIEngine:
             extra_body=extra,
         )
 
-    def _reply(self, completion: object) -> Reply:
+    def _reply(self, completion: object, opening: str) -> Reply:
         from openai.types.chat import ChatCompletion
 
         if not isinstance(completion, ChatCompletion) or not completion.choices:
@@ -180,7 +184,7 @@ class OpenAIEngine:
         refused = choice.message.refusal
         details = usage.prompt_tokens_details if usage else None
         return Reply(
-            text=refused or choice.message.content or "",
+            text=refused or f"{opening}{choice.message.content or ''}",
             finish_reason="content_filter" if refused else choice.finish_reason or "unknown",
             prompt_tokens=usage.prompt_tokens if usage else None,
             cached_tokens=details.cached_tokens if details else None,

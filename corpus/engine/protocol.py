@@ -33,6 +33,8 @@ class Request:
     """For servers; vLLM in process takes one seed for the whole engine."""
     schema: Mapping[str, object] | None = None
     """JSON schema that the reply must follow."""
+    opening: str = ""
+    """Words that the reply begins with: the model goes on from them, and `Reply.text` has them in front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Reply:
     """What came back."""
 
     text: str
+    """The whole reply, the request's opening included."""
     finish_reason: str
     """`stop`, `length`, `content_filter`, or what else the engine says."""
     prompt_tokens: int | None

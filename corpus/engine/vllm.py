@@ -88,7 +88,7 @@ class VllmEngine:
             async for output in replies:
                 completion = output.outputs[0]
                 return Reply(
-                    text=completion.text,
+                    text=f"{request.opening}{completion.text}",
                     finish_reason=completion.finish_reason or "unknown",
                     prompt_tokens=len(prompt),
                     cached_tokens=output.num_cached_tokens,
@@ -107,7 +107,9 @@ class VllmEngine:
         assert self._tokenizer is not None, "the engine is not open"
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        return cast("list[int]", self._tokenizer.encode(text, add_special_tokens=False, verbose=False))
+        return cast(
+            "list[int]", self._tokenizer.encode(f"{text}{request.opening}", add_special_tokens=False, verbose=False)
+        )
 
     async def __aenter__(self) -> Self:
         no_telemetry()

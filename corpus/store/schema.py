@@ -66,7 +66,8 @@ _ALL = (
     _table(
         "genres", "corpus", "pass_hash,genre_id", "pass_hash",
         genre_id=STRING, name=STRING, family=STRING, description=STRING, voice=STRING, form=STRING,
-        target_words=INT, realism=STRING, avoid=STRING, ideas=STRINGS, pass_hash=STRING,
+        target_words=INT, modes=STRINGS, temperature=FLOAT, top_p=FLOAT, min_p=FLOAT, realism=STRING, avoid=STRING,
+        writers=STRINGS, readers=STRINGS, situations=STRINGS, consequences=STRINGS, pass_hash=STRING,
     ),
     _table(
         "briefs", "corpus", "pass_hash,brief_id", "pass_hash",

@@ -19,6 +19,7 @@ CARD = """---
 name: sea shanty
 family: fiction
 target_words: 120
+modes: [shows, describes]
 ---
 ## Description
 A song.
@@ -35,19 +36,29 @@ Salt.
 ## Avoid
 Land.
 
-## Ideas
+## Writers
+- a boatswain
+- a cook
+
+## Readers
+- the crew
+- those ashore
+
+## Situations
 - One.
 - Two,
   which goes on.
 - Three.
-- Four.
-- Five.
-- Six.
+
+## Consequences
+- They sailed.
+- They stayed.
 """
 
 
 def own_text(card: prompts.Genre) -> list[str]:
-    return [card.description, card.voice, card.form, card.realism, card.avoid, *card.ideas]
+    texts = [card.description, card.voice, card.form, card.realism, card.avoid]
+    return [*texts, *card.writers, *card.readers, *card.situations, *card.consequences]
 
 
 def sentences(card: prompts.Genre) -> set[str]:
@@ -59,7 +70,7 @@ def sentences(card: prompts.Genre) -> set[str]:
 def test_there_are_enough_cards_and_every_family_has_some() -> None:
     cards = prompts.genres()
     families = Counter(card.family for card in cards.values())
-    assert len(cards) >= 24
+    assert len(cards) >= 48
     assert set(families) == set(get_args(prompts.Family))
     assert min(families.values()) >= 3
     assert {"internal memo", "forum discussion", "design review"} <= set(cards)
@@ -72,7 +83,7 @@ def test_no_two_cards_share_a_sentence() -> None:
 
 def test_no_card_repeats_itself() -> None:
     for card in prompts.genres().values():
-        assert len(set(card.ideas)) == len(card.ideas), card.name
+        assert len(set(own_text(card))) == len(own_text(card)), card.name
 
 
 def test_every_card_has_words_enough_of_its_own() -> None:
@@ -80,11 +91,20 @@ def test_every_card_has_words_enough_of_its_own() -> None:
     assert {name: words for name, words in short.items() if words < 60} == {}
 
 
-def test_each_idea_is_one_sentence() -> None:
+def test_our_axes_are_long_enough_to_make_some_thousand_ideas_of_each_card() -> None:
     for card in prompts.genres().values():
-        for idea in card.ideas:
-            assert idea.endswith(".") and not re.search(r"[.!?]\s", idea), f"{card.name}: {idea}"
-            assert 10 <= len(idea.split()) <= 45, f"{card.name}: {idea}"
+        lengths = [len(axis) for axis in (card.writers, card.readers, card.situations, card.consequences)]
+        assert lengths == [5, 4, 6, 5], card.name
+
+
+def test_writers_and_readers_are_noun_phrases_and_the_other_axes_sentences() -> None:
+    for card in prompts.genres().values():
+        for phrase in (*card.writers, *card.readers):
+            assert not phrase.endswith(".") and not re.search(r"[.!?;]\s", phrase), f"{card.name}: {phrase}"
+            assert 2 <= len(phrase.split()) <= 18, f"{card.name}: {phrase}"
+        for sentence in (*card.situations, *card.consequences):
+            assert sentence.endswith(".") and not re.search(r"[.!?]\s", sentence), f"{card.name}: {sentence}"
+            assert sentence[0].isupper() and 6 <= len(sentence.split()) <= 36, f"{card.name}: {sentence}"
 
 
 def test_no_card_holds_template_marks_or_blanks() -> None:
@@ -117,7 +137,11 @@ def test_a_card_is_read_field_by_field(tmp_path: Path) -> None:
     (tmp_path / "shanty.md").write_bytes(CARD.replace("\n", "\r\n").encode())
     card = prompts.genres(tmp_path)["sea shanty"]
     assert (card.family, card.target_words, card.voice, card.avoid) == ("fiction", 120, "Loud.", "Land.")
-    assert card.ideas == ("One.", "Two, which goes on.", "Three.", "Four.", "Five.", "Six.")
+    assert card.situations == ("One.", "Two, which goes on.", "Three.")
+    assert (card.modes, card.writers, card.readers) == (
+        ("shows", "describes"), ("a boatswain", "a cook"), ("the crew", "those ashore")
+    )  # fmt: skip
+    assert (card.temperature, card.top_p, card.min_p) == (None, None, None)
 
 
 def test_the_hash_changes_with_the_file(tmp_path: Path) -> None:
@@ -134,19 +158,21 @@ def test_the_hash_changes_with_the_file(tmp_path: Path) -> None:
     [
         ("---\nname", "name", 1, "starts with front matter"),
         ("name: sea shanty", "name: [sea", 3, "not YAML"),
-        ("name: sea shanty\n", "", 2, "this one: family, target_words"),
+        ("name: sea shanty\n", "", 2, "this one: family, target_words, modes"),
         ("family: fiction", "family: fiction\ncolour: blue", 2, "colour"),
         ("family: fiction", "family: song", 3, "family: Input should be 'internal'"),
         ("target_words: 120", "target_words: many", 4, "target_words: Input should be a valid integer"),
         ("target_words: 120", "target_words: 1", 4, "greater than or equal to 50"),
+        ("[shows, describes]", "[sings]", 5, "modes: Input should be 'shows' or 'describes'"),
+        ("modes:", "temperature: 3\nmodes:", 5, "temperature: Input should be less than or equal to 2"),
         ("sea shanty", "Sea Shanty", 2, "name: String should match"),
-        ("## Voice", "## Tone", 9, "unknown section 'Tone'"),
-        ("## Voice", "## Form", 12, "a second section 'Form'"),
-        ("Loud.", "", 9, "voice: String should have at least 1 character"),
-        ("## Avoid\nLand.\n", "", 27, "no section Avoid"),
-        ("- Six.\n", "", 22, "ideas: Tuple should have at least 6 items"),
-        ("- Four.", "Four.", 26, "not a bullet"),
-        ("## Description", "Stray.\n## Description", 6, "text above the first section"),
+        ("## Voice", "## Tone", 10, "unknown section 'Tone'"),
+        ("## Voice", "## Form", 13, "a second section 'Form'"),
+        ("Loud.", "", 10, "voice: String should have at least 1 character"),
+        ("## Avoid\nLand.\n", "", 37, "no section Avoid"),
+        ("- Three.\n", "", 31, "situations: Tuple should have at least 3 items"),
+        ("- Three.", "Three.", 34, "not a bullet"),
+        ("## Description", "Stray.\n## Description", 7, "text above the first section"),
     ],
 )
 def test_a_broken_card_names_its_file_and_line(tmp_path: Path, old: str, new: str, line: int, problem: str) -> None:
