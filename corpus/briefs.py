@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from typing import cast
 
 import pyarrow as pa
 
 import prompts
 from corpus.allocation import allocate
 from corpus.errors import RecipeError
+from corpus.models import model_identity
 from corpus.outline import BRIEFED
 from corpus.recipe import Recipe
 from corpus.spec import Clause, context_of
@@ -52,7 +54,7 @@ class BriefsReport:
     new: int
     kept: int
     other_context: int
-    """Kept, although what their prompt shows besides the clause has changed."""
+    """Kept with a text, although what their prompt would show besides the clause is not what it showed then."""
     stale: int
     """Briefs of the run that the current recipe no longer asks for."""
     stale_finished: int
@@ -147,9 +149,10 @@ def _brief(
     idea: str,
     variant: int,
 ) -> Brief:
-    settings, engine = recipe.generate, recipe.engine
+    settings = recipe.generate
     sampling = json.dumps(
-        {
+        _server_options(recipe)
+        | {
             "max_tokens": settings.max_tokens if kind == "document" else settings.chat_max_tokens,
             "temperature": settings.temperature,
             "min_p": settings.min_p,
@@ -159,7 +162,7 @@ def _brief(
         },
         sort_keys=True,
     )
-    model = engine.model if engine.revision is None else f"{engine.model}@{engine.revision}"
+    model = model_identity(recipe.engine.model, recipe.engine.revision)
     identity = (
         kind, [clause_id], genre.hash if genre else None, idea, settings.stance, prompt_hash, model, sampling,
         recipe.seed, variant,
@@ -184,6 +187,12 @@ def _brief(
     )
 
 
+def _server_options(recipe: Recipe) -> dict[str, object]:
+    """What goes into the body of every request to a server is a part of what makes the text."""
+    options = dict(recipe.engine.options)
+    return {"options": options} if recipe.engine.kind == "openai" and options else {}
+
+
 def _prompt_hash(recipe: Recipe, *names: str) -> str:
     """Hash of the prompt files, and of the assistant's names, which every prompt shows."""
     assert recipe.spec is not None
@@ -194,22 +203,31 @@ def _prompt_hash(recipe: Recipe, *names: str) -> str:
 
 def compare_briefs(store: Store, briefs: Sequence[Brief]) -> BriefsReport:
     """Compare a plan with the run's current briefs; reads only."""
-    rows = store.rows(
-        "SELECT brief_id, any_value(context_hash) AS context_hash, "
-        "bool_or(brief_id IN (SELECT brief_id FROM all_documents) OR brief_id IN (SELECT brief_id FROM all_chats)) "
-        "AS finished, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id"
-    )
-    known = {str(row["brief_id"]): row for row in rows}
+    rows = store.rows("SELECT brief_id, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id")
+    is_stale = {str(row["brief_id"]): bool(row["stale"]) for row in rows}
+    contexts = written_contexts(store)
     planned = {brief.brief_id: brief for brief in briefs}
-    kept = planned.keys() & known.keys()
-    dropped = [row for brief_id, row in known.items() if brief_id not in planned and not row["stale"]]
+    kept = planned.keys() & is_stale.keys()
+    dropped = [brief_id for brief_id, stale in is_stale.items() if brief_id not in planned and not stale]
     return BriefsReport(
         new=len(planned) - len(kept),
         kept=len(kept),
-        other_context=sum(planned[brief_id].context_hash != known[brief_id]["context_hash"] for brief_id in kept),
+        other_context=sum(
+            planned[brief_id].context_hash not in contexts[brief_id] for brief_id in kept & contexts.keys()
+        ),
         stale=len(dropped),
-        stale_finished=sum(bool(row["finished"]) for row in dropped),
+        stale_finished=sum(brief_id in contexts for brief_id in dropped),
     )
+
+
+def written_contexts(store: Store) -> dict[str, set[str]]:
+    """The contexts with which each brief that has a text was written, stale texts included."""
+    rows = store.rows(
+        "SELECT brief_id, list(DISTINCT context_hash) AS contexts FROM (SELECT brief_id, context_hash FROM "
+        "all_documents UNION ALL SELECT brief_id, context_hash FROM all_chats) WHERE brief_id IS NOT NULL "
+        "GROUP BY brief_id"
+    )
+    return {str(row["brief_id"]): set(cast("list[str]", row["contexts"])) for row in rows}
 
 
 def make_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief]) -> None:
