@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from typing import cast
 
 import pyarrow as pa
 
@@ -13,6 +14,7 @@ import prompts
 from corpus.allocation import allocate
 from corpus.errors import RecipeError
 from corpus.ideas import Idea, compose_idea, num_ideas
+from corpus.models import model_identity
 from corpus.outline import BRIEFED
 from corpus.recipe import GenreSettings, Recipe
 from corpus.spec import Clause, context_of
@@ -53,7 +55,7 @@ class BriefsReport:
     new: int
     kept: int
     other_context: int
-    """Kept, although what their prompt shows besides the clause has changed."""
+    """Kept with a text, although what their prompt would show besides the clause is not what it showed then."""
     stale: int
     """Briefs of the run that the current recipe no longer asks for."""
     stale_finished: int
@@ -110,7 +112,7 @@ def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, s
     assert recipe.spec is not None
     cards = library(recipe)
     weights = recipe.generate.genres or dict.fromkeys(cards, 1.0)
-    prompt_hash = _prompt_hash(recipe, "document", "idea")
+    prompt_hash = _prompt_hash(recipe, "document", "idea_shows", "idea_describes")
     variants = recipe.generate.variants
     num_seats = -(-recipe.generate.documents // variants)
     written = 0
@@ -147,8 +149,7 @@ def _first(*values: float | None) -> float | None:
 
 
 def _sampling(recipe: Recipe, **settings: object) -> dict[str, object]:
-    shared = {"frequency_penalty": recipe.generate.frequency_penalty}
-    return shared | settings
+    return {"frequency_penalty": recipe.generate.frequency_penalty} | settings | _server_options(recipe)
 
 
 def _chats(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
@@ -187,8 +188,7 @@ def _brief(
     sampling: Mapping[str, object],
     variant: int,
 ) -> Brief:
-    engine = recipe.engine
-    model = engine.model if engine.revision is None else f"{engine.model}@{engine.revision}"
+    model = model_identity(recipe.engine.model, recipe.engine.revision)
     identity = (
         kind, [clause_id], genre.hash if genre else None, idea, recipe.generate.stance, prompt_hash, model,
         sampling, recipe.seed, variant,
@@ -213,6 +213,12 @@ def _brief(
     )
 
 
+def _server_options(recipe: Recipe) -> dict[str, object]:
+    """What goes into the body of every request to a server is a part of what makes the text."""
+    options = dict(recipe.engine.options)
+    return {"options": options} if recipe.engine.kind == "openai" and options else {}
+
+
 def _prompt_hash(recipe: Recipe, *names: str) -> str:
     """Hash of the prompt files, and of the assistant's names, which every prompt shows."""
     assert recipe.spec is not None
@@ -223,22 +229,31 @@ def _prompt_hash(recipe: Recipe, *names: str) -> str:
 
 def compare_briefs(store: Store, briefs: Sequence[Brief]) -> BriefsReport:
     """Compare a plan with the run's current briefs; reads only."""
-    rows = store.rows(
-        "SELECT brief_id, any_value(context_hash) AS context_hash, "
-        "bool_or(brief_id IN (SELECT brief_id FROM all_documents) OR brief_id IN (SELECT brief_id FROM all_chats)) "
-        "AS finished, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id"
-    )
-    known = {str(row["brief_id"]): row for row in rows}
+    rows = store.rows("SELECT brief_id, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id")
+    is_stale = {str(row["brief_id"]): bool(row["stale"]) for row in rows}
+    contexts = written_contexts(store)
     planned = {brief.brief_id: brief for brief in briefs}
-    kept = planned.keys() & known.keys()
-    dropped = [row for brief_id, row in known.items() if brief_id not in planned and not row["stale"]]
+    kept = planned.keys() & is_stale.keys()
+    dropped = [brief_id for brief_id, stale in is_stale.items() if brief_id not in planned and not stale]
     return BriefsReport(
         new=len(planned) - len(kept),
         kept=len(kept),
-        other_context=sum(planned[brief_id].context_hash != known[brief_id]["context_hash"] for brief_id in kept),
+        other_context=sum(
+            planned[brief_id].context_hash not in contexts[brief_id] for brief_id in kept & contexts.keys()
+        ),
         stale=len(dropped),
-        stale_finished=sum(bool(row["finished"]) for row in dropped),
+        stale_finished=sum(brief_id in contexts for brief_id in dropped),
     )
+
+
+def written_contexts(store: Store) -> dict[str, set[str]]:
+    """The contexts with which each brief that has a text was written, stale texts included."""
+    rows = store.rows(
+        "SELECT brief_id, list(DISTINCT context_hash) AS contexts FROM (SELECT brief_id, context_hash FROM "
+        "all_documents UNION ALL SELECT brief_id, context_hash FROM all_chats) WHERE brief_id IS NOT NULL "
+        "GROUP BY brief_id"
+    )
+    return {str(row["brief_id"]): set(cast("list[str]", row["contexts"])) for row in rows}
 
 
 def make_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief]) -> None:

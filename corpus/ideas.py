@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import prompts
@@ -11,8 +12,6 @@ from prompts import Genre
 
 LENGTHS = (1.0, 0.8, 0.6)
 """Share of the card's longest text (fractions; ours): a genre is not all of one length."""
-_STRIDE = (math.sqrt(5) - 1) / 2
-"""Steps by the golden section of a circle keep any number of points on it far apart (Weyl's equidistribution)."""
 
 
 @dataclass(frozen=True)
@@ -35,36 +34,42 @@ def num_ideas(card: Genre) -> int:
 def compose_idea(card: Genre, number: int, seed: int, model_name: str) -> Idea:
     """The `number`-th idea of a genre, from 0; the first `num_ideas` of them are all different.
 
-    Numbers that follow on one another lie far apart among the combinations, so that few documents already use every
-    value of every axis, about equally often.
+    A few ideas in a row already use every value of every axis, about equally often.
     """
-    total = num_ideas(card)
-    stride = next(step for step in range(max(1, round(total * _STRIDE)), total + 1) if math.gcd(step, total) == 1)
-    place = (draw("idea", seed, card.name) + number * stride) % total
-    digits = []
-    for radix in reversed(_radices(card)):
-        place, digit = divmod(place, radix)
-        digits.append(digit)
-    consequence, writer, reader, mode, length, situation = digits
+    place = (draw("idea", seed, card.name) + number) % num_ideas(card)
+    situation, writer, consequence, reader, length, mode = _spread(place, _radices(card))
     named = _Named(model_name)
     opening = named(card.situations[situation])
-    text = prompts.load("idea").text(
+    text = prompts.load(f"idea_{card.modes[mode]}").text(
         model_name=model_name,
         writer=named(card.writers[writer]),
         reader=named(card.readers[reader]),
         situation=opening,
         consequence=named(card.consequences[consequence]),
-        mode=card.modes[mode],
     )
     return Idea(text, opening, LENGTHS[length])
 
 
 def _radices(card: Genre) -> tuple[int, ...]:
-    """Values of each axis; the first one changes most slowly along the combinations, and most often along ideas."""
+    """Values of each axis; the first one changes with every idea."""
     return (
-        len(card.situations), len(LENGTHS), len(card.modes), len(card.readers), len(card.writers),
-        len(card.consequences),
+        len(card.situations), len(card.writers), len(card.consequences), len(card.readers), len(LENGTHS),
+        len(card.modes),
     )  # fmt: skip
+
+
+def _spread(place: int, radices: Sequence[int]) -> list[int]:
+    """One value of each axis, all axes turning at once; different for every `place` below their product.
+
+    The digits of `place` are an odometer's, whose last axes hardly ever turn. Adding to each digit multiples of those
+    before it keeps the combinations different (the digits can be had back, first to last) and turns every axis.
+    """
+    values, turned = [], 0
+    for axis, radix in enumerate(radices):
+        place, digit = divmod(place, radix)
+        values.append((digit + turned) % radix)
+        turned += (axis + 1) * digit
+    return values
 
 
 @dataclass(frozen=True)

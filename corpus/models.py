@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -63,6 +63,18 @@ def model_folder(name: str, revision: str | None = None) -> Path | str:
             f"{BUILTIN}{next(iter(_PACKAGES))}"
         )
     return folder
+
+
+@cache
+def model_identity(name: str, revision: str | None = None) -> str:
+    """What a brief's identity says of the model: a name, with its revision; of a folder its content, not its place.
+
+    Raises:
+        SetupError: `name` is a path, and no model is there.
+    """
+    if name.startswith(BUILTIN) or not isinstance(folder := model_folder(name), Path):
+        return name if revision is None else f"{name}@{revision}"
+    return f"{folder.name}@{base_hash(folder)}"
 
 
 def base_hash(folder: Path) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from corpus.errors import SpecError
 from corpus.recipe import Recipe, Spec
-from corpus.spec import Clause, context_of, decode_spec, parse_spec
+from corpus.spec import Clause, context_of, decode_spec, parse_spec, path_below
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
@@ -52,22 +52,37 @@ def read_source(spec: Spec) -> str:
 def split_clauses(clauses: Sequence[Clause], fraction: float, seed: int) -> dict[str, str]:
     """`train` or `held_out` for every clause.
 
-    A clause with briefs is held out if its hash falls into `fraction`; so is every clause of the same words, and the
-    examples and commentary that stand with held-out clauses only. With a fraction above 0 there is at least one.
+    A clause with briefs is held out if its hash falls into `fraction`; so is every clause of the same words, every
+    one below a held-out one (its headings show that one's words), and the examples and commentary that stand with
+    held-out clauses only. With a fraction above 0 there is at least one.
     """
     briefed = [clause for clause in clauses if clause.kind in BRIEFED]
     drawn = {clause.clause_id: draw("hold_out", seed, clause.clause_id) / 2**64 for clause in briefed}
     held_out = {clause_id for clause_id, place in drawn.items() if place < fraction}
     if fraction > 0 and not held_out and len(briefed) > 1:
         held_out.add(min(drawn, key=lambda clause_id: drawn[clause_id]))
-    words = {_words(clause) for clause in briefed if clause.clause_id in held_out}
-    held_out |= {clause.clause_id for clause in clauses if _words(clause) in words}
+    held_out = _with_those_that_tell(clauses, held_out)
     beside: dict[str, set[bool]] = {}
     for clause in briefed:
         for neighbour in context_of(clauses, clause):
             beside.setdefault(neighbour.clause_id, set()).add(clause.clause_id in held_out)
     held_out |= {clause_id for clause_id, owners in beside.items() if owners == {True}}
     return {clause.clause_id: "held_out" if clause.clause_id in held_out else "train" for clause in clauses}
+
+
+def _with_those_that_tell(clauses: Sequence[Clause], held_out: Set[str]) -> set[str]:
+    """`held_out`, and every clause whose own words or headings give away one of them."""
+    known, size = set(held_out), -1
+    while len(known) > size:
+        size = len(known)
+        owners = [clause for clause in clauses if clause.clause_id in known]
+        words, below = {_words(clause) for clause in owners}, {path_below(clause) for clause in owners}
+        known |= {
+            clause.clause_id
+            for clause in clauses
+            if _words(clause) in words or any(clause.path[: end + 1] in below for end in range(len(clause.path)))
+        }
+    return known
 
 
 def _words(clause: Clause) -> str:

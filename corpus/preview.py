@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from corpus.briefs import Brief, BriefsReport, compare_briefs, library
+from corpus.briefs import Brief, BriefsReport, compare_briefs, library, written_contexts
 from corpus.errors import StoreError
 from corpus.generation import brief_rows, clause_rows, make_plan
 from corpus.outline import SpecReport, describe
@@ -35,10 +35,10 @@ class Preview:
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """Tables for a person."""
         estimates: list[dict[str, object]] = [
-            {"for the new briefs": f"{kind} tokens (estimated)", "value": tokens}
+            {"for what is not written yet": f"{kind} tokens (estimated)", "value": tokens}
             for kind, tokens in self.estimated_tokens.items()
         ]
-        estimates.append({"for the new briefs": "seconds (estimated)", "value": self.estimated_seconds})
+        estimates.append({"for what is not written yet": "seconds (estimated)", "value": self.estimated_seconds})
         return [
             ("clauses", clause_rows(self.spec)),
             ("briefs", brief_rows(self.briefs)),
@@ -52,14 +52,14 @@ def preview(recipe: Recipe) -> Preview:
     store = _existing(recipe)
     spec = describe(plan.clauses, plan.split)
     if store is None:
-        new = plan.briefs
-        compared = BriefsReport(len(new), 0, 0, 0, 0)
+        missing = plan.briefs
+        compared = BriefsReport(len(missing), 0, 0, 0, 0)
     else:
-        known = {str(row["brief_id"]) for row in store.rows("SELECT DISTINCT brief_id FROM all_briefs")}
-        new = [brief for brief in plan.briefs if brief.brief_id not in known]
+        written = written_contexts(store)
+        missing = [brief for brief in plan.briefs if brief.brief_id not in written]
         compared = compare_briefs(store, plan.briefs)
     measured = _measured_tokens(store) if store else {}
-    tokens = _estimated_tokens(recipe, new, measured)
+    tokens = _estimated_tokens(recipe, missing, measured)
     speed = _measured_speed(store) if store else None
     basis = "this run's own calls" if measured else f"target lengths, {TOKENS_PER_WORD} tokens a word"
     return Preview(spec, compared, tokens, sum(tokens.values()) / speed if speed else None, basis)
@@ -72,10 +72,10 @@ def _existing(recipe: Recipe) -> Store | None:
         return None
 
 
-def _estimated_tokens(recipe: Recipe, new: Sequence[Brief], measured: Mapping[str, float]) -> dict[str, int]:
+def _estimated_tokens(recipe: Recipe, missing: Sequence[Brief], measured: Mapping[str, float]) -> dict[str, int]:
     cards = library(recipe)
     tokens = {"document": 0.0, "chat": 0.0}
-    for brief in new:
+    for brief in missing:
         if brief.genre is not None:
             by_target = min(
                 cards[brief.genre].target_words * recipe.generate.length_scale * TOKENS_PER_WORD,

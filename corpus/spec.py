@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from corpus.errors import SpecError
-from corpus.spec_kinds import ClauseKind
+from corpus.spec_kinds import ClauseKind, shorten
 from corpus.spec_reader import Clause, Segment, SegmentRole, SpecReader
 
 __all__ = [
@@ -113,6 +113,11 @@ def context_of(clauses: Sequence[Clause], clause: Clause) -> list[Clause]:
     if "[^" in clause.text:
         run += [other for other in clauses if _is_footnote(other) and f"[{other.label}]" in clause.text]
     return run
+
+
+def path_below(clause: Clause) -> tuple[str, ...]:
+    """How the paths of the clauses below `clause` begin: its own path, then its words, shortened."""
+    return (*clause.path, shorten(clause.text))
 
 
 def _is_footnote(clause: Clause) -> bool:

@@ -34,6 +34,8 @@ class Job:
     """Replies had so far, by purpose: an attempt counts replies, never transport failures."""
     bad_replies: Mapping[str, int]
     """Those of them that gave no text."""
+    is_written: bool = False
+    """Whether it has a text, of another context: its bad replies were spent on that one."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,10 @@ class Effort:
     """Whether texts that were written with another context count as missing."""
 
     def attempts_left(self, job: Job, purpose: str) -> int:
-        """Replies that may still be asked for; whole again in a top-up."""
-        return self.max_attempts if self.top_up else self.max_attempts - job.bad_replies.get(purpose, 0)
+        """Replies that may still be asked for; whole again in a top-up, and for another context."""
+        return (
+            self.max_attempts if self.top_up or job.is_written else self.max_attempts - job.bad_replies.get(purpose, 0)
+        )
 
 
 def missing_jobs(store: Store, kind: str, table: str, effort: Effort) -> list[Job]:
@@ -64,14 +68,14 @@ def missing_jobs(store: Store, kind: str, table: str, effort: Effort) -> list[Jo
                 list((purpose, num_bad)) AS bad_replies
             FROM replies GROUP BY item_id
         )
-        SELECT briefs.*, replies, bad_replies
+        SELECT briefs.*, replies, bad_replies, brief_id IN (SELECT brief_id FROM {table}) AS is_written
         FROM briefs LEFT JOIN by_item ON item_id = brief_id
         WHERE kind = $kind
         AND NOT EXISTS (
             FROM {table} AS written WHERE written.brief_id = briefs.brief_id
             AND (NOT $refresh_context OR written.context_hash = briefs.context_hash)
         )
-        AND ($top_up OR coalesce(most_bad, 0) < $max_attempts)
+        AND ($top_up OR is_written OR coalesce(most_bad, 0) < $max_attempts)
         ORDER BY genre, clause_ids, brief_id
         """,
         {"kind": kind, **asdict(effort)},
@@ -92,6 +96,7 @@ def _job(row: Mapping[str, object]) -> Job:
         seed=int(cast("int", row["seed"])),
         replies=_counts(row["replies"]),
         bad_replies=_counts(row["bad_replies"]),
+        is_written=bool(row["is_written"]),
     )
 
 

@@ -29,6 +29,8 @@ class Row:
     """The assistant's turns of a chat."""
     instructions: tuple[str, ...] = ()
     """What the writer was told besides the clauses, as it stood in the prompt; none for an imported row."""
+    opening: str = ""
+    """What the text was begun with for its writer, who is not to blame for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class Leaks(Filter):
     """Patterns, and the longest run of words that a text shares with its prompt."""
 
     name = "leaks"
-    version = 1
+    version = 2
     settings: LeaksSettings
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
@@ -94,7 +94,7 @@ class Leaks(Filter):
             _planning(answer if row.kind == "documents" else asked),
             _finds("placeholder", _PLACEHOLDER, prose),
             _finds("boilerplate", _BOILERPLATE, answer),
-            _echo(whole, row.instructions),
+            _echo(whole.removeprefix(row.opening.replace("\u2019", "'")), row.instructions),
         ]
 
     def judge(self, scores: Mapping[str, Score]) -> Verdict:

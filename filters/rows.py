@@ -18,7 +18,8 @@ KEYS: Mapping[Kind, str] = {"documents": "doc_id", "chats": "chat_id"}
 _PLACE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\n")
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
 _DOCUMENTS = """
-    SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid
+    SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
+        coalesce(sampling ->> 'opening', '') AS opening
     FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = briefs.genre
     WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
 """
@@ -52,7 +53,9 @@ def _document(row: Mapping[str, object]) -> Row:
     told: list[str] = []
     if row["brief_id"] is not None:
         told = [*_fixed_words("document"), *(str(row[name]) for name in _BRIEF_FIELDS if row[name] is not None)]
-    return Row(str(row["id"]), "documents", str(row["text"]), instructions=tuple(told))
+    return Row(
+        str(row["id"]), "documents", str(row["text"]), instructions=tuple(told), opening=str(row["opening"])
+    )  # fmt: skip
 
 
 def _chat(row: Mapping[str, object]) -> Row:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +17,12 @@ from corpus.engine import CallFailed, Reply, Request
 from corpus.errors import EngineError, RecipeError
 from corpus.generation import make_plan, refuse_stale
 from corpus.outline import commit_clauses
+from corpus.preview import preview
 from corpus.recipe import Recipe
 from corpus.run import Run, open_run
 from corpus.stage import Silent, StageReport
 from corpus.store import open_reader
-from corpus.writing import Effort
+from corpus.writing import Effort, missing_jobs
 
 SPEC = """# Conduct
 
@@ -173,6 +175,66 @@ def test_asking_for_more_keeps_what_is_there(tmp_path: Path) -> None:
         refuse_stale(run.recipe, run.store, make_plan(run.recipe))
         documents, _ = written(run, FakeEngine(prose))
         assert documents.num_missing == 3
+
+
+def test_the_plan_estimates_what_has_no_text_yet(tmp_path: Path) -> None:
+    """A brief without a text is work to do, also when it was made by an earlier call."""
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(lambda _: CallFailed("timeout", "no answer")))
+    assert preview(recipe(tmp_path)).briefs.kept == 9
+    assert preview(recipe(tmp_path)).estimated_tokens["document"] > 0
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(prose))
+    assert preview(recipe(tmp_path)).estimated_tokens == {"document": 0, "chat": 0}
+
+
+def test_another_context_is_counted_against_the_texts_that_are_there(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        plan = make_plan(run.recipe)
+        other = [replace(brief, context_hash="b2:other") for brief in plan.briefs]
+        make_briefs(run.recipe, run.store, other)
+        assert compare_briefs(run.store, plan.briefs).other_context == 0  # nothing is written
+        written(run, FakeEngine(prose))
+        for briefs in (plan.briefs, other, plan.briefs, other):
+            make_briefs(run.recipe, run.store, briefs)
+            assert compare_briefs(run.store, plan.briefs).other_context == 0
+            assert compare_briefs(run.store, other).other_context == 9
+
+
+def test_a_refresh_asks_again_also_where_attempts_were_used_up(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        written(run, FakeEngine(lambda _: ""))
+        written(run, FakeEngine(prose), top_up=True)
+        plan = make_plan(run.recipe)
+        make_briefs(run.recipe, run.store, [replace(brief, context_hash="b2:other") for brief in plan.briefs])
+        effort = Effort(run.recipe.generate.max_attempts, refresh_context=True)
+        jobs = missing_jobs(run.store, "document", "documents", effort)
+        assert len(jobs) == 6
+        assert {effort.attempts_left(job, "document") for job in jobs} == {run.recipe.generate.max_attempts}
+
+
+def test_the_options_of_a_server_are_part_of_what_made_a_text(tmp_path: Path) -> None:
+    def ids(kind: str, **options: object) -> set[str]:
+        changed = recipe(tmp_path).model_dump() | {
+            "engine": {"kind": kind, "base_url": "http://localhost:1/v1" if kind == "openai" else None, "model": "m",
+                       "options": options}
+        }  # fmt: skip
+        return {brief.brief_id for brief in make_plan(Recipe.model_validate(changed)).briefs}
+
+    assert not ids("openai", top_k=5) & ids("openai", top_k=9)
+    assert ids("vllm", max_model_len=512) == ids("vllm", max_model_len=1024)
+
+
+def test_a_model_in_a_folder_is_known_by_its_content_and_not_by_its_place(tmp_path: Path) -> None:
+    def ids(folder: Path, width: int) -> set[str]:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(f'{{"hidden_size": {width}}}')
+        changed = recipe(tmp_path).model_dump() | {"engine": {"model": str(folder)}}
+        return {brief.brief_id for brief in make_plan(Recipe.model_validate(changed)).briefs}
+
+    here = ids(tmp_path / "a" / "model", 64)
+    assert ids(tmp_path / "b" / "model", 64) == here
+    assert not ids(tmp_path / "c" / "model", 65) & here
 
 
 def test_a_change_that_leaves_finished_work_behind_is_refused_and_names_the_keys(tmp_path: Path) -> None:

@@ -97,6 +97,14 @@ def test_an_echo_does_not_go_on_from_one_instruction_into_the_next() -> None:
     assert scores(row)["echo"].value == 11
 
 
+def test_what_a_text_was_begun_with_is_no_echo() -> None:
+    opening = "A clerk who had twice been sent away asked Marlow for the one form that nobody else would give."
+    begun = Row("d", "documents", f"{opening} Marlow gave it.", instructions=(opening,), opening=opening)
+    again = Row("d", "documents", f"{opening} {opening}", instructions=(opening,), opening=opening)
+    assert verdict(begun).outcome == "keep"
+    assert verdict(again).reason == "echo"
+
+
 def test_a_row_without_instructions_echoes_nothing() -> None:
     assert scores(document(IDEA))["echo"] == Score("echo", 0)
 

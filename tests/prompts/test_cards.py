@@ -185,7 +185,7 @@ def test_a_broken_card_names_its_file_and_line(tmp_path: Path, old: str, new: st
 def test_a_card_that_is_not_utf8_names_the_line(tmp_path: Path) -> None:
     path = tmp_path / "shanty.md"
     path.write_bytes(CARD.replace("Loud.", "Lo\u00fcd.").encode("latin-1"))
-    with pytest.raises(prompts.PromptError, match=re.escape(f"{path}:10: byte 0xfc is not UTF-8")):
+    with pytest.raises(prompts.PromptError, match=re.escape(f"{path}:11: byte 0xfc is not UTF-8")):
         prompts.genres(tmp_path)
 
 
