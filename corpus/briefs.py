@@ -23,6 +23,10 @@ from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
 from prompts import Genre
 
+_PARAGRAPH: dict[str, object] = {"stop": ["\n\n"], "min_tokens": 50}
+"""A text of one paragraph ends at the first blank line, but for one that comes early: after a title, say."""
+_MIN_CHAT_TOKENS = 8
+
 
 @dataclass(frozen=True)
 class Brief:
@@ -112,7 +116,9 @@ def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, s
     assert recipe.spec is not None
     cards = library(recipe)
     weights = recipe.generate.genres or dict.fromkeys(cards, 1.0)
-    prompt_hash = _prompt_hash(recipe, "document", "idea_shows", "idea_describes")
+    template = document_prompt(recipe)
+    shows_context = "context" in prompts.load(template).variables
+    prompt_hash = _prompt_hash(recipe, template, "idea_shows", "idea_describes")
     variants = recipe.generate.variants
     num_seats = -(-recipe.generate.documents // variants)
     written = 0
@@ -123,7 +129,7 @@ def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, s
         for variant in range(min(variants, recipe.generate.documents - written)):
             written += 1
             yield _brief(
-                recipe, "document", clause_id, contexts[clause_id], prompt_hash,
+                recipe, "document", clause_id, contexts[clause_id] if shows_context else "", prompt_hash,
                 genre=card, idea=idea.text, sampling=_document_sampling(recipe, card, idea), variant=again + variant,
             )  # fmt: skip
 
@@ -140,8 +146,13 @@ def _document_sampling(recipe: Recipe, card: Genre, idea: Idea) -> dict[str, obj
         min_p=_first(own.min_p, card.min_p, settings.min_p),
         top_p=_first(own.top_p, card.top_p, settings.top_p),
         target_words=round(target_words * idea.length_fraction),
-        opening=idea.opening if settings.opening else "",
+        **(_PARAGRAPH | dict[str, object](opening=idea.opening) if settings.small_model else {}),
     )
+
+
+def document_prompt(recipe: Recipe) -> str:
+    """The prompt that documents are asked for with."""
+    return f"paragraph_{recipe.generate.stance}" if recipe.generate.small_model else "document"
 
 
 def _first(*values: float | None) -> float | None:
@@ -173,6 +184,7 @@ def _chat_sampling(recipe: Recipe) -> dict[str, object]:
         temperature=settings.temperature,
         min_p=settings.min_p,
         top_p=settings.top_p,
+        **(_PARAGRAPH | dict[str, object](min_tokens=_MIN_CHAT_TOKENS) if settings.small_model else {}),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import prompts
-from corpus.briefs import library
+from corpus.briefs import document_prompt, library
 from corpus.engine import Engine, ask
 from corpus.recipe import Recipe
 from corpus.stage import Done, Progress, StageReport, run_stage
@@ -28,7 +28,7 @@ async def write_documents(
         EngineError: the engine can do nothing more; what was finished is kept.
     """
     shown = Prompts(recipe, store)
-    template = prompts.load("document")
+    template = prompts.load(document_prompt(recipe))
     cards = library(recipe)
     writer = store.writer("corpus")
     jobs = missing_jobs(store, "document", "documents", effort)
@@ -36,7 +36,7 @@ async def write_documents(
     async def write(job: Job) -> Done:
         assert job.genre is not None, job
         card = cards[job.genre]
-        messages = template.render(
+        values = dict(
             **shown.names,
             **shown.clause_values(job.clause_id),
             stance_note=shown.stance(job.stance),
@@ -49,6 +49,7 @@ async def write_documents(
             context=shown.context(job.clause_id),
             idea=job.idea,
         )
+        messages = template.render(**{name: values[name] for name in template.variables})
         asked = await ask(
             engine,
             request(job, messages, "document"),

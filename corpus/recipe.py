@@ -136,9 +136,9 @@ class Generate(Section):
     """Sampling and length of single genres."""
     variants: PositiveInt = 1
     """Documents written from each clause, genre and idea (documents); they count towards `documents`."""
-    opening: bool = False
-    """Begin each document for the model with its idea's situation, and have it go on: a help for small models.
-    A server has to know `continue_final_message`, as vLLM's own does."""
+    small_model: bool = False
+    """For models too small for long guidance: a short prompt, and every text is one paragraph; a document goes on from
+    its idea's situation. A server has to know `continue_final_message` and `min_tokens`, as vLLM's own does."""
     plan: Literal[False] = False
     """The reply is the document itself; nothing is planned in it."""
     length_scale: PositiveFloat = 1.0

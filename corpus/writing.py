@@ -28,7 +28,7 @@ class Job:
     genre: str | None
     idea: str
     context_hash: str
-    sampling: Mapping[str, float | int | str | None]
+    sampling: Mapping[str, float | int | str | list[str] | None]
     seed: int
     replies: Mapping[str, int]
     """Replies had so far, by purpose: an attempt counts replies, never transport failures."""
@@ -147,4 +147,6 @@ def request(job: Job, messages: list[prompts.Message], purpose: str) -> Request:
         frequency_penalty=float(cast("float", job.sampling["frequency_penalty"])),
         seed=draw("call", job.seed, purpose) % 2**31,
         opening=str(job.sampling.get("opening", "")),
+        stop=tuple(cast("list[str]", job.sampling.get("stop", []))),
+        min_tokens=int(cast("int", job.sampling.get("min_tokens", 0))),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TypeVar, cast
 
 import prompts
@@ -16,6 +17,7 @@ READ_ROWS = 2_048
 KEYS: Mapping[Kind, str] = {"documents": "doc_id", "chats": "chat_id"}
 """The column that holds the id, by table."""
 _PLACE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\n")
+_DOCUMENT_PROMPTS = ("document", "idea_shows", "idea_describes", "paragraph_values", "paragraph_rules")
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
 _DOCUMENTS = """
     SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
@@ -52,7 +54,10 @@ def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[s
 def _document(row: Mapping[str, object]) -> Row:
     told: list[str] = []
     if row["brief_id"] is not None:
-        told = [*_fixed_words("document"), *(str(row[name]) for name in _BRIEF_FIELDS if row[name] is not None)]
+        told = [
+            *chain.from_iterable(map(_fixed_words, _DOCUMENT_PROMPTS)),
+            *(str(row[name]) for name in _BRIEF_FIELDS if row[name] is not None),
+        ]
     return Row(
         str(row["id"]), "documents", str(row["text"]), instructions=tuple(told), opening=str(row["opening"])
     )  # fmt: skip

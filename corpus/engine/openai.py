@@ -158,6 +158,8 @@ class OpenAIEngine:
             schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
             extra["response_format"] = {"type": "json_schema", "json_schema": schema}
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        if request.min_tokens:
+            extra["min_tokens"] = request.min_tokens
         if request.opening:
             messages.append({"role": "assistant", "content": request.opening})
             extra |= {"add_generation_prompt": False, "continue_final_message": True}
@@ -167,6 +169,7 @@ class OpenAIEngine:
             max_tokens=request.max_tokens,
             temperature=request.temperature,
             top_p=openai.omit if request.top_p is None else request.top_p,
+            stop=list(request.stop) or openai.omit,
             frequency_penalty=request.frequency_penalty or openai.omit,
             seed=openai.omit if request.seed is None else request.seed,
             extra_body=extra,

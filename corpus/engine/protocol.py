@@ -33,6 +33,10 @@ class Request:
     """For servers; vLLM in process takes one seed for the whole engine."""
     schema: Mapping[str, object] | None = None
     """JSON schema that the reply must follow."""
+    stop: tuple[str, ...] = ()
+    """Strings at which the reply ends, without them."""
+    min_tokens: int = 0
+    """Tokens before which nothing ends the reply."""
     opening: str = ""
     """Words that the reply begins with: the model goes on from them, and `Reply.text` has them in front."""
 

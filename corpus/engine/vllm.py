@@ -207,6 +207,8 @@ def _sampling(request: Request) -> SamplingParams:
         min_p=0.0 if request.min_p is None else request.min_p,
         frequency_penalty=request.frequency_penalty,
         max_tokens=request.max_tokens,
+        stop=list(request.stop),
+        min_tokens=request.min_tokens,
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema else None,
     )

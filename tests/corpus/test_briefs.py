@@ -94,10 +94,11 @@ def test_more_documents_than_ideas_are_variants_of_the_first_ones(tmp_path: Path
     assert {brief.variant for brief in many} == {0, 1, 2}
 
 
-def test_an_opening_is_the_situation_with_the_assistants_name(tmp_path: Path) -> None:
-    assert {sampling(brief)["opening"] for brief in briefs(tmp_path)} == {""}
-    opened = briefs(tmp_path, opening=True)
+def test_a_small_models_document_goes_on_from_the_situation_and_is_one_paragraph(tmp_path: Path) -> None:
+    assert not any("opening" in sampling(brief) for brief in briefs(tmp_path))
+    opened = briefs(tmp_path, small_model=True)
     assert {str(sampling(brief)["opening"]) for brief in opened} == {
         "A mate asked Marlow one thing.", "A cook asked Marlow another.", "A boy asked nothing."
     }  # fmt: skip
     assert all(str(sampling(brief)["opening"]) in brief.idea for brief in opened)
+    assert {json.dumps(sampling(brief)["stop"]) for brief in opened} == {'["\\n\\n"]'}

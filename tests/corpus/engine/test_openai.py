@@ -62,7 +62,7 @@ def test_what_was_not_asked_for_is_not_sent():
     with FakeServer() as server:
         complete(settings(server), request(seed=None))
         (line,) = server.requests()
-    assert not {"seed", "top_p", "min_p", "response_format"} & set(line["request"])
+    assert not {"seed", "top_p", "min_p", "response_format", "stop", "min_tokens"} & set(line["request"])
 
 
 @pytest.mark.parametrize("fault", ["busy", "error", "hang_up"])
@@ -201,3 +201,14 @@ def test_one_reply_between_failures_shows_that_the_server_lives(monkeypatch):
 
     with FakeServer(faults={"error": 0.15}) as server:
         assert asyncio.run(work(server)) >= 3
+
+
+def test_what_a_reply_is_begun_with_goes_last_and_comes_first():
+    with FakeServer() as server:
+        (reply,) = complete(settings(server), request(opening="It began", stop=("END",), min_tokens=3))
+        (line,) = server.requests()
+    sent = line["request"]
+    assert reply.text.startswith("It began")
+    assert sent["messages"][-1] == {"role": "assistant", "content": "It began"}
+    assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+    assert (sent["stop"], sent["min_tokens"]) == (["END"], 3)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,3 +156,15 @@ def _marked_by(owner: int) -> list[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_reply_goes_on_from_its_opening_and_ends_at_a_stop_string(vllm_engine):
+    asked = request("Count from one to twenty in words.", temperature=0.0, max_tokens=40)
+    (free,) = vllm_engine.ask([asked])
+    begun, stopped = vllm_engine.ask(
+        [replace(asked, opening="One, two, three,"), replace(asked, stop=(free.text[5:9],))]
+    )
+    assert begun.text.startswith("One, two, three,")
+    assert len(begun.text) > len("One, two, three,")
+    assert stopped.text == free.text[: free.text.index(free.text[5:9])]
+    assert stopped.finish_reason == "stop"
