@@ -36,6 +36,8 @@ _DO = (
     r"|discuss|share|support|do (?:that|this))"
 )
 _REFUSAL = re.compile(rf"(?:{_SORRY}\W+(?:but |however\W+)?(?:i|we) ?{_UNABLE} {_DO}|(?:i|we) ?{_UNABLE} {_HELP})")
+_ENDS = re.compile(r"""[.!?…]["'”’»)\]*_]*\Z""")
+"""How a sentence ends. A stop string ends a reply wherever it comes, after a lead-in or a greeting too."""
 _SEED_BITS = 31
 """Every server takes seeds of 31 bits; some refuse longer ones."""
 
@@ -66,7 +68,7 @@ def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> 
         return "empty"
     if request.schema is None and is_degenerate(text):
         return "degenerate"
-    if reply.finish_reason == "length":
+    if reply.finish_reason == "length" or (request.stop and not _ENDS.search(text)):
         return "truncated"
     if request.schema is None and not may_decline and opens_as_refusal(text):
         return "refusal"
