@@ -41,7 +41,7 @@ class Reply:
 
     text: str
     finish_reason: str
-    """`stop`, `length`, `content_filter`, or what else the engine says."""
+    """`stop`, `length`, `content_filter`, or what else the engine says; `unknown` if nothing."""
     prompt_tokens: int | None
     cached_tokens: int | None
     """Prompt tokens whose computation was shared (prefix cache); None where the engine does not say."""

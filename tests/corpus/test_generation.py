@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pytest
 from fakes.engine import FakeEngine
+from fakes.openai_server import FakeServer
 
 from corpus.briefs import compare_briefs, make_briefs
 from corpus.chats import write_chats
 from corpus.documents import write_documents
-from corpus.engine import CallFailed, Reply, Request
+from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
 from corpus.generation import make_plan, refuse_stale
 from corpus.outline import commit_clauses
-from corpus.recipe import Recipe
+from corpus.recipe import EngineSettings, Recipe
 from corpus.run import Run, open_run
 from corpus.stage import Silent, StageReport
 from corpus.store import open_reader
@@ -56,7 +57,7 @@ def prose(request: Request) -> str:
     return " ".join(words)
 
 
-def written(run: Run, engine: FakeEngine, **effort: bool) -> list[StageReport]:
+def written(run: Run, engine: Engine, **effort: bool) -> list[StageReport]:
     plan = make_plan(run.recipe)
     commit_clauses(run.recipe, run.store, plan.clauses, plan.split)
     make_briefs(run.recipe, run.store, plan.briefs)
@@ -64,8 +65,9 @@ def written(run: Run, engine: FakeEngine, **effort: bool) -> list[StageReport]:
 
     async def both() -> list[StageReport]:
         count = lambda texts: [len(str(text).split()) for text in texts]  # noqa: E731
-        documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
-        return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
+        async with engine:
+            documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
+            return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
 
     return asyncio.run(both())
 
@@ -119,6 +121,9 @@ def test_run_again_nothing_is_asked_for_twice(run: Run) -> None:
         ("", "empty"),
         (PROSE * 40, "degenerate"),
         (Reply("", "content_filter", 10, 0, 0), "refusal"),
+        (Reply(PROSE, "repetition", 10, 0, 50), "degenerate"),
+        (Reply(PROSE, "tool_calls", 10, 0, 50), "truncated"),
+        (f"{PROSE}\ud83d", "unparsable"),
     ],
 )
 def test_a_bad_reply_is_a_row_and_never_a_document(run: Run, reply: str | Reply, outcome: str) -> None:
@@ -141,9 +146,25 @@ def test_failed_briefs_are_left_alone_until_a_top_up(run: Run) -> None:
     assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]
 
 
-def test_a_transport_failure_uses_up_no_attempt(run: Run) -> None:
+def test_half_a_character_is_stored_readable_with_its_reply_and_in_messages(run: Run) -> None:
+    """Through a server's JSON and the journal to the store, and on into a part."""
+    written(run, FakeEngine(lambda _: CallFailed("error", "the server said \ud83d")))
+    with FakeServer(faults={"half_character": 1.0}) as server:
+        served = open_engine(EngineSettings(kind="openai", model="fake", base_url=server.base_url), 1)
+        documents, chats = written(run, served)
+    assert (documents.outcomes, chats.outcomes) == ({"unparsable": 6}, {"unparsable": 3})
+    for _ in range(2):
+        rows = run.store.rows("SELECT outcome, reply, error FROM calls")
+        assert {row["outcome"] for row in rows} == {"error", "unparsable"}
+        assert all("\N{REPLACEMENT CHARACTER}" in f"{row['reply']}{row['error']}" for row in rows)
+        run.store.seal()
+    assert run.store.rows("SELECT doc_id FROM documents UNION ALL SELECT chat_id FROM chats") == []
+
+
+@pytest.mark.parametrize("failure", [CallFailed("timeout", "no answer"), Reply(PROSE, "abort", 10, 0, 50)])
+def test_a_transport_failure_uses_up_no_attempt(run: Run, failure: CallFailed | Reply) -> None:
     for _ in range(3):
-        written(run, FakeEngine(lambda _: CallFailed("timeout", "no answer")))
+        written(run, FakeEngine(lambda _: failure))
     documents, _ = written(run, FakeEngine(prose))
     assert documents.outcomes == {"ok": 6}
     assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]
