@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from fakes.engine import FakeEngine
 from fakes.openai_server import FakeServer
 
+from corpus import generate_corpus, generation, import_rows, models
 from corpus.briefs import compare_briefs, make_briefs
 from corpus.chats import write_chats
 from corpus.documents import write_documents
@@ -17,7 +18,7 @@ from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
 from corpus.generation import make_plan, refuse_stale
 from corpus.outline import commit_clauses
-from corpus.recipe import EngineSettings, Recipe
+from corpus.recipe import EngineSettings, Recipe, Train
 from corpus.run import Run, open_run
 from corpus.stage import Silent, StageReport
 from corpus.store import open_reader
@@ -93,6 +94,28 @@ def test_every_prompt_names_the_assistant_and_takes_the_spec_as_text(run: Run) -
     engine = FakeEngine(prose)
     written(run, engine)
     assert all("Marlow" in "".join(m.content for m in request.messages) for request in engine.asked)
+
+
+def test_tokens_are_counted_with_the_base_model_as_it_will_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def counter(*base: object) -> Callable[[Sequence[object]], list[int]]:
+        asked.append(base)
+        return lambda texts: [1 for _ in texts]
+
+    for module in (generation, models):
+        monkeypatch.setattr(module, "token_counter", counter)
+        monkeypatch.setattr(module, "chat_token_counter", counter)
+    monkeypatch.setattr(generation, "open_engine", lambda settings, seed: FakeEngine(prose))
+    train = Train(model="someone/model", revision="abc", trust_remote_code=True)
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "One."}\n')
+    with open_run(recipe(tmp_path).model_copy(update={"train": train}), "generate", print) as run:
+        generate_corpus(run.recipe, run.store, Silent())
+        import_rows(run.recipe, run.store, [file], "notes")
+    assert asked == [("someone/model", "abc", True)] * 4
 
 
 def test_every_text_leads_back_to_its_brief_and_call(run: Run) -> None:
