@@ -106,13 +106,14 @@ for verbs in (corpus_verbs, filters_verbs, train_verbs, eval_verbs, inspect_verb
 def main() -> None:
     """Run the command; a user's error is one message and exit 2, a bug a traceback (Typer makes Ctrl+C exit 130)."""
     from corpus.errors import SpecmillError
+    from corpus.inspect.visible import visible
     from corpus.privacy import no_telemetry
 
     no_telemetry()
     try:
         app()
     except SpecmillError as error:
-        sys.stderr.write(f"specmill: {error}\n")
+        sys.stderr.write(f"specmill: {visible(str(error))}\n")
         sys.exit(USER_ERROR)
 
 

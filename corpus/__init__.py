@@ -65,5 +65,5 @@ def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
     from corpus import imports, models
 
-    base = (recipe.train.model, recipe.train.revision)
+    base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     return imports.import_rows(store, files, set_name, models.token_counter(*base), models.chat_token_counter(*base))

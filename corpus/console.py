@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from corpus.inspect.visible import visible
+
 LINE_SECONDS = 15.0
 """Time between two lines of progress where there is no terminal."""
 PLAIN_WIDTH = 140
@@ -144,7 +146,8 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    # A cell may hold what a model or a server wrote.
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else visible(str(value))
 
 
 def show_result(text: str | Path) -> None:

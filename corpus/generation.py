@@ -155,7 +155,7 @@ def generate_corpus(
 async def _write(recipe: Recipe, store: WritingStore, effort: Effort, progress: Progress) -> list[StageReport]:
     if not (missing_jobs(store, "document", "documents", effort) or missing_jobs(store, "chat", "chats", effort)):
         return []
-    base = (recipe.train.model, recipe.train.revision)
+    base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     async with open_engine(recipe.engine, recipe.seed) as engine:
         documents = await write_documents(recipe, store, engine, token_counter(*base), effort, progress)
         chats = await write_chats(recipe, store, engine, chat_token_counter(*base), effort, progress)

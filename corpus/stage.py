@@ -83,7 +83,8 @@ async def run_stage(
     """Do every missing item, at most `max_in_flight` at a time, and write each result as it comes.
 
     The next item starts when any one finishes. If `do` or `write` raises, or the task is cancelled, the work in
-    flight is cancelled and the error goes on; finished items stay written.
+    flight is cancelled and the error goes on; finished items stay written, and what finished together with an item
+    that raised is written before.
     """
     began = time.monotonic()
     outcomes: dict[str, int] = {}
@@ -100,7 +101,7 @@ async def run_stage(
         while in_flight:
             finished, still = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
             in_flight = still
-            for task in finished:
+            for task in sorted(finished, key=_raised):
                 done = task.result()
                 write(done.rows)
                 outcomes[done.outcome] = outcomes.get(done.outcome, 0) + 1
@@ -111,6 +112,10 @@ async def run_stage(
             task.cancel()
         await asyncio.gather(*in_flight, return_exceptions=True)
     return StageReport(stage, len(missing), outcomes, time.monotonic() - began)
+
+
+def _raised(task: asyncio.Future[Done]) -> bool:
+    return task.cancelled() or task.exception() is not None
 
 
 def run_each(

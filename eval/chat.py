@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
+from corpus.models import puts_bos
 from prompts import Message
 
 if TYPE_CHECKING:
@@ -20,10 +21,5 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message
     if tokenizer.chat_template:
         turns = [dict(message) for message in messages]
         return cast("str", tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    bos = str(tokenizer.bos_token) if _adds_bos(tokenizer) else ""
+    bos = str(tokenizer.bos_token) if puts_bos(tokenizer) else ""
     return bos + "".join(f"{turn['role'].title()}: {turn['content']}\n\n" for turn in messages) + "Assistant: "
-
-
-def _adds_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
-    token_ids = tokenizer("a")["input_ids"]
-    return tokenizer.bos_token_id is not None and token_ids[0] == tokenizer.bos_token_id

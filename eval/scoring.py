@@ -32,8 +32,6 @@ class Scored:
     """Scored tokens, those of moved white space included."""
     num_bytes: int
     """UTF-8 bytes of the continuation as it was given."""
-    is_greedy: bool
-    """Whether greedy decoding would write it; False where there is no log-probability."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +74,8 @@ def score_continuations(
     answers = iter(log_probs(model, [sequence for sequence in sequences if sequence], max_batch_tokens))
     results = []
     for sequence, (_, scored), (_, continuation) in zip(sequences, encoded, pairs, strict=True):
-        answer = next(answers) if sequence else None
-        nats = answer.nats if answer and math.isfinite(answer.nats) else None
-        num_bytes = len(continuation.encode())
-        results.append(Scored(nats, len(scored), num_bytes, answer.is_greedy if answer and nats is not None else False))
+        nats = next(answers) if sequence else math.nan
+        results.append(Scored(nats if math.isfinite(nats) else None, len(scored), len(continuation.encode())))
     return results
 
 
@@ -103,7 +99,7 @@ def text_bits(
     answers = iter(log_probs(model, [one for of_text in windows for one in of_text], max_batch_tokens))
     results = []
     for text, token_ids, of_text in zip(texts, encoded, windows, strict=True):
-        bits = math.fsum(-next(answers).nats for _ in of_text) / math.log(2)
+        bits = math.fsum(-next(answers) for _ in of_text) / math.log(2)
         results.append(Bits(bits if math.isfinite(bits) else None, len(text.encode()), len(token_ids)))
     return results
 

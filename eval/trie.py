@@ -36,16 +36,6 @@ class TokenSequence:
     """At least 1: a first token is scored behind a given one."""
 
 
-@dataclass(frozen=True, slots=True)
-class LogProb:
-    """What the model gives to the scored tokens of one sequence."""
-
-    nats: float
-    """Sum of their log-probabilities (natural logarithm)."""
-    is_greedy: bool
-    """Whether each is the most probable token in its place."""
-
-
 @dataclass(slots=True)
 class Row:
     """The trie of one forward pass."""
@@ -69,13 +59,13 @@ class Row:
         self.depths.extend(range(num_shared, len(fed)))
 
 
-def log_probs(model: PreTrainedModel, sequences: Sequence[TokenSequence], max_batch_tokens: int) -> list[LogProb]:
-    """Score every sequence, in the caller's order.
+def log_probs(model: PreTrainedModel, sequences: Sequence[TokenSequence], max_batch_tokens: int) -> list[float]:
+    """The sum of the log-probabilities of each sequence's scored tokens (nats), in the caller's order.
 
     A forward pass holds at most `max_batch_tokens` tokens, or one sequence that is longer than that. Memory: its
     logits in the model's dtype at the scored positions, and `SOFTMAX_POSITIONS` of them in fp32.
     """
-    scored: dict[int, LogProb] = {}
+    scored: dict[int, float] = {}
     for row in pack_rows(sequences, max_batch_tokens, longest_shareable(model)):
         scored.update(_score_row(model, row, sequences))
     return [scored[index] for index in range(len(sequences))]
@@ -141,7 +131,7 @@ def _trie_is_exact(model: PreTrainedModel) -> bool:
         return False
     alone = [_score_row(model, row, branches) for row in pack_rows(branches, 1, 0)]
     tolerance = PROBE_NATS_FP32 if model.dtype == torch.float32 else PROBE_NATS_HALF
-    return all(abs(one[i].nats - in_trie[i].nats) <= tolerance for one in alone for i in one)
+    return all(abs(one[i] - in_trie[i]) <= tolerance for one in alone for i in one)
 
 
 def _num_shared(first: Sequence[int], second: Sequence[int]) -> int:
@@ -149,7 +139,8 @@ def _num_shared(first: Sequence[int], second: Sequence[int]) -> int:
     return next((i for i in range(shorter) if first[i] != second[i]), shorter)
 
 
-def _score_row(model: PreTrainedModel, row: Row, sequences: Sequence[TokenSequence]) -> dict[int, LogProb]:
+def _score_row(model: PreTrainedModel, row: Row, sequences: Sequence[TokenSequence]) -> dict[int, float]:
+    """Nats of the row's sequences, by their index."""
     import torch
 
     places: list[int] = []
@@ -166,11 +157,7 @@ def _score_row(model: PreTrainedModel, row: Row, sequences: Sequence[TokenSequen
         normalisers = torch.cat([part.float().logsumexp(-1) for part in logits.split(SOFTMAX_POSITIONS)])
         where, target = inverse.to(logits.device), torch.tensor(targets, device=logits.device)
         nats = (logits[where, target].float() - normalisers[where]).double().cpu()
-        greedy = (logits.argmax(-1)[where] == target).cpu()
-    return {
-        member: LogProb(float(part.sum()), bool(hits.all()))
-        for member, part, hits in zip(row.members, nats.split(counts), greedy.split(counts), strict=True)
-    }
+    return {member: float(part.sum()) for member, part in zip(row.members, nats.split(counts), strict=True)}
 
 
 def _inputs(model: PreTrainedModel, row: Row) -> dict[str, torch.Tensor]:

@@ -151,6 +151,10 @@ def test_mixing_training_and_evaluating_too_early_name_the_verb_that_is_missing(
     assert "specmill train" in front.refuses("eval", front.recipe, "--arm", "midtrain")
 
 
+def test_a_message_shows_control_characters_instead_of_sending_them(front: Front) -> None:
+    assert r"\x1b[2Jgone.jsonl" in front.refuses("import", front.recipe, front.folder / "\x1b[2Jgone.jsonl")
+
+
 def test_an_unknown_mix_or_arm_is_refused(front: Front) -> None:
     front.write("mixes: {docs: {kind: documents}}")
     assert "docs" in front.refuses("mix", front.recipe, "dcs")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.metadata
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -107,6 +109,23 @@ def test_help_loads_nothing_heavy() -> None:
     code = "import sys, specmill; print(*{name.partition('.')[0] for name in sys.modules})"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert not HEAVY & set(ran.stdout.split())
+
+
+def test_every_dependency_is_imported() -> None:
+    """What only tests import is for `dev`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {
+        re.split(r"[=<>\[]", line)[0] for line in (*project["dependencies"], *project["optional-dependencies"]["rooms"])
+    }
+    imported = {name.partition(".")[0] for path in [ROOT / "specmill.py", *files(*ROOMS)] for name in imports(path)}
+    imported.add("tensorboard")  # torch.utils.tensorboard imports it
+    used = {
+        name.lower().replace("_", "-")
+        for module, names in importlib.metadata.packages_distributions().items()
+        if module in imported
+        for name in names
+    }
+    assert declared - used == set()
 
 
 def test_a_room_writes_with_its_own_pen_only() -> None:

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 from corpus.errors import TrainingError
+from corpus.models import puts_bos
 from train.packing import piece_lengths
 from train.plan import Segment, Segments, flatten
 
@@ -36,7 +37,7 @@ def document_segments(
     if tokenizer.eos_token_id is None:
         raise TrainingError(f"the tokenizer of {tokenizer.name_or_path} has no eos_token; set one in its folder")
     _check_seq_tokens(seq_tokens)
-    before, after = ([tokenizer.bos_token_id] if _puts_bos(tokenizer) else []), [tokenizer.eos_token_id]
+    before, after = ([tokenizer.bos_token_id] if puts_bos(tokenizer) else []), [tokenizer.eos_token_id]
 
     def segments() -> Iterator[Segment]:
         waiting = iter(documents)
@@ -158,11 +159,6 @@ def _prefix_length(source: str, turn: int, whole: list[int], prefix: list[int]) 
             "into a copy of the model's folder"
         )
     return len(prefix)
-
-
-def _puts_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
-    encoded = cast("list[int]", tokenizer("a")["input_ids"])
-    return tokenizer.bos_token_id is not None and encoded[0] == tokenizer.bos_token_id
 
 
 def _check_seq_tokens(seq_tokens: int) -> None:

@@ -36,8 +36,15 @@ _DO = (
     r"|discuss|share|support|do (?:that|this))"
 )
 _REFUSAL = re.compile(rf"(?:{_SORRY}\W+(?:but |however\W+)?(?:i|we) ?{_UNABLE} {_DO}|(?:i|we) ?{_UNABLE} {_HELP})")
-_ENDS = re.compile(r"""[.!?…]["'”’»)\]*_]*\Z""")
+_ENDS = re.compile(r"[.!?\u2026][\"'\u201d\u2019\u00bb)\]*_]*\Z")
 """How a sentence ends. A stop string ends a reply wherever it comes, after a lead-in or a greeting too."""
+_WHOLE = {"stop", "eos", "eos_token", "stop_sequence", "unknown"}
+"""Finish reasons of a reply that came to its own end: OpenAI's and vLLM's, Together's `eos`, and the next two of Text
+Generation Inference. `unknown` is ours, for an engine that does not say."""
+_FAILED = {"abort", "error"}
+"""Finish reasons with which vLLM and gateways say that they broke off themselves."""
+_HALF = re.compile(r"[\ud800-\udfff]")
+"""Half of a surrogate pair: JSON can carry one (`\\ud83d`), no UTF-8 file can."""
 _SEED_BITS = 31
 """Every server takes seeds of 31 bits; some refuse longer ones."""
 
@@ -55,20 +62,25 @@ class Asked:
 
 
 def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> Outcome:
-    """Judge a reply by its form: refusal, empty, degenerate, truncated, or ok.
+    """Judge a reply by its form: refusal, error, empty, unparsable, degenerate, truncated, or ok.
 
-    A loop that ran into the limit is degenerate, not truncated: more tokens would not mend it. Replies under a schema
-    are only looked at for being complete. With `may_decline` (an assistant's answer, of which declining is one)
-    only the server's own `content_filter` is a refusal.
+    `error` is a reply that the engine broke off, `unparsable` one that holds half a character. A loop that ran into
+    the limit is degenerate, not truncated: more tokens would not mend it. Any end but the model's own is truncated.
+    Replies under a schema are only looked at for being complete. With `may_decline` (an assistant's answer, of which
+    declining is one) only the server's own `content_filter` is a refusal.
     """
     text = reply.text.strip()
     if reply.finish_reason == "content_filter":
         return "refusal"
+    if reply.finish_reason in _FAILED:
+        return "error"
     if text == request.opening.strip():
         return "empty"
-    if request.schema is None and is_degenerate(text):
+    if _HALF.search(text):
+        return "unparsable"
+    if reply.finish_reason == "repetition" or (request.schema is None and is_degenerate(text)):
         return "degenerate"
-    if reply.finish_reason == "length" or (request.stop and not _ENDS.search(text)):
+    if reply.finish_reason not in _WHOLE or (request.stop and not _ENDS.search(text)):
         return "truncated"
     if request.schema is None and not may_decline and opens_as_refusal(text):
         return "refusal"
@@ -126,8 +138,8 @@ async def ask(
         accept: says what is wrong with a text, or None; what it names becomes the outcome `unparsable`.
         may_decline: see `outcome_of`.
 
-    A failure to get any reply is the outcome `timeout` or `error`: a row, and no attempt, so that the same request
-    is asked again by a later run.
+    A failure to get any whole reply is the outcome `timeout` or `error`: a row, and no attempt, so that the same
+    request is asked again by a later run.
 
     Raises:
         EngineError: the engine can do nothing more.
@@ -146,8 +158,11 @@ async def ask(
             outcome = outcome_of(reply, request, may_decline=may_decline)
             if outcome == "ok" and accept is not None and (problem := accept(reply.text)) is not None:
                 outcome = "unparsable"
+            elif outcome == "unparsable":
+                problem = "the reply holds half of a surrogate pair"
+        failed = outcome in ("timeout", "error")
         # The same attempt may fail to get a reply in several runs: each failure is a row of its own.
-        failed_at = time.time_ns() if reply is None else None
+        failed_at = time.time_ns() if failed else None
         calls.append(
             {
                 "call_id": content_id("call", room, purpose, item_id, attempt, engine.model, failed_at),
@@ -155,23 +170,28 @@ async def ask(
                 "purpose": purpose,
                 "item_id": item_id,
                 "outcome": outcome,
-                "finish_reason": reply.finish_reason if reply else None,
+                "finish_reason": _storable(reply.finish_reason) if reply else None,
                 "prompt_tokens": reply.prompt_tokens if reply else None,
                 "cached_tokens": reply.cached_tokens if reply else None,
                 "completion_tokens": reply.completion_tokens if reply else None,
                 "seconds": time.monotonic() - began,
                 "attempt": attempt,
                 "model": engine.model,
-                "reply": reply.text if reply and outcome != "ok" else None,
-                "error": problem,
+                "reply": _storable(reply.text) if reply and outcome != "ok" else None,
+                "error": None if problem is None else _storable(problem),
             }
         )
         if outcome == "ok":
             assert reply is not None
             return Asked(reply.text.strip(), outcome, calls)
-        if reply is None:
+        if failed:
             break
     return Asked(None, outcome, calls)
+
+
+def _storable(text: str) -> str:
+    """`text` with U+FFFD for every half of a surrogate pair."""
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _seeded(request: Request, attempt: int) -> Request:

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import json
 import os
+import random
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
@@ -16,7 +18,6 @@ from corpus.recipe import EngineSettings
 if TYPE_CHECKING:
     from openai import APIStatusError, AsyncOpenAI
     from openai.types.chat import ChatCompletion
-    from tenacity import RetryCallState
 
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 """Backoff: exponential between these, with jitter, so that many requests do not come back at the same instant."""
@@ -25,18 +26,21 @@ _MAX_FAILURES_IN_A_ROW = 16
 _SHOWN_CHARS = 300
 """How much of a server's own message an error shows."""
 _RETRIED = {408, 409, 425, 429}
-_LIMITS = ("insufficient_quota", "usage limit", "quota", "billing", "credit")
+_LIMITS = {
+    *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),  # OpenAI
+    "exceeded_current_quota_error",  # Moonshot
+    "insufficient_user_quota",  # gateways made with one-api
+}
+"""Codes and types of errors that waiting does not mend. The words say nothing: rate limits of Groq name a billing page,
+those of Azure and Gemini a quota."""
 
 
 class _Transient(Exception):
     """An attempt failed in a way that may pass."""
 
-    def __init__(
-        self, outcome: Literal["timeout", "error"], message: str, retry_after_seconds: float | None = None
-    ) -> None:
+    def __init__(self, outcome: Literal["timeout", "error"], message: str) -> None:
         super().__init__(message)
         self.outcome: Literal["timeout", "error"] = outcome
-        self.retry_after_seconds = retry_after_seconds
 
 
 class OpenAIEngine:
@@ -46,6 +50,8 @@ class OpenAIEngine:
         self._settings = settings
         self._client: AsyncOpenAI | None = None
         self._failures_in_a_row = 0
+        self._opens_at = 0.0
+        """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
         self._key = os.environ.get(settings.api_key_env) or "none"
 
     @property
@@ -110,7 +116,7 @@ class OpenAIEngine:
         retrying = tenacity.AsyncRetrying(
             retry=tenacity.retry_if_exception_type(_Transient),
             stop=tenacity.stop_after_attempt(1 + self._settings.max_retries),
-            wait=_wait_seconds,
+            wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS),
             reraise=True,
         )
         try:
@@ -133,6 +139,7 @@ class OpenAIEngine:
         """One attempt, with every way in which it can fail sorted into transient, this request's, or everyone's."""
         import openai
 
+        await self._wait_until_open()
         seconds = self._settings.timeout_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -146,6 +153,11 @@ class OpenAIEngine:
         except (openai.APIError, json.JSONDecodeError) as error:
             self._fail(f"the server's reply does not read: {error}")
         return self._reply(completion, request.opening)
+
+    async def _wait_until_open(self) -> None:
+        """Hold every attempt, new ones too, until the server wants requests again; then let them in a little apart."""
+        while (seconds := self._opens_at - time.monotonic()) > 0:
+            await asyncio.sleep(seconds + random.uniform(0, _FIRST_WAIT_SECONDS))
 
     async def _create(self, request: Request) -> ChatCompletion:
         import openai
@@ -201,6 +213,11 @@ class OpenAIEngine:
 
     async def _sort(self, error: APIStatusError) -> NoReturn:
         status, said = error.status_code, self._without_key(str(error.message))[:_SHOWN_CHARS]
+        wait, longest = _retry_after_seconds(error), self._settings.timeout_seconds
+        # Some servers call a limit per minute a quota too, but name the moment when it is over.
+        passes = status == 429 and wait is not None and wait <= longest
+        if status == 402 or (not passes and _LIMITS & {str(error.code), str(error.type)}):
+            raise EngineError(f"a usage limit is reached ({said}); run again to resume when it is lifted") from None
         if status in (401, 403):
             self._refuse_key(status)
         if status == 404:
@@ -208,13 +225,11 @@ class OpenAIEngine:
                 f"the server at {self._settings.base_url} does not know the model '{self.model}' ({said}); "
                 f"{await self._served()}"
             ) from None
-        if status == 402 or (status == 429 and any(word in f"{error.code} {said}".lower() for word in _LIMITS)):
-            raise EngineError(f"a usage limit is reached ({said}); run again to resume when it is lifted") from None
         if status in _RETRIED or status >= 500:
-            wait = _retry_after_seconds(error)
-            if wait is not None and wait > self._settings.timeout_seconds:
+            if wait is not None and wait > longest:
                 raise EngineError(f"the server asks to wait {wait:g} s ({said}); run again then to resume") from None
-            raise _Transient("error", f"HTTP {status}: {said}", wait) from None
+            self._opens_at = max(self._opens_at, time.monotonic() + (wait or 0))
+            raise _Transient("error", f"HTTP {status}: {said}") from None
         # A request that is refused as it stands would be refused again, and says nothing about the others.
         raise CallFailed("error", f"HTTP {status}: {said}") from None
 
@@ -238,19 +253,10 @@ class OpenAIEngine:
         return message.replace(self._key, "***") if self._key != "none" else message
 
 
-def _wait_seconds(state: RetryCallState) -> float:
-    """Jittered exponential backoff, or longer if the server says so."""
-    import tenacity
-
-    backoff = tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS)(state)
-    failure = state.outcome.exception() if state.outcome else None
-    asked = failure.retry_after_seconds if isinstance(failure, _Transient) else None
-    return backoff if asked is None else asked + backoff
-
-
 def _retry_after_seconds(error: APIStatusError) -> float | None:
     """The header in seconds; its other form, a date, is rare for these servers and left to the backoff."""
     try:
-        return float(error.response.headers["retry-after"])
+        seconds = float(error.response.headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    return seconds if seconds >= 0 else None

@@ -48,7 +48,7 @@ class Reply:
     text: str
     """The whole reply, the request's opening included."""
     finish_reason: str
-    """`stop`, `length`, `content_filter`, or what else the engine says."""
+    """`stop`, `length`, `content_filter`, or what else the engine says; `unknown` if nothing."""
     prompt_tokens: int | None
     cached_tokens: int | None
     """Prompt tokens whose computation was shared (prefix cache); None where the engine does not say."""

@@ -65,8 +65,6 @@ class Look:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         connection = views.connect(self._snapshot)
         if self._sandboxed:
-            # DuckDB adds its spill folder, in the working directory, to those that a query may read and write.
-            connection.execute("SET temp_directory = ''")
             views.lock_down(connection, self.root)
         return connection
 

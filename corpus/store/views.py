@@ -115,7 +115,8 @@ def _literals(values: Iterable[str], brackets: str = "[]") -> str:
 def lock_down(connection: duckdb.DuckDBPyConnection, root: Path) -> None:
     """Close every door but reading the run's own files. The order matters: each setting is still open to the next."""
     connection.execute(f"SET allowed_directories = {_literals([str(root.resolve())])}")
-    connection.execute("SET temp_directory = ''")  # DuckDB would let its own folder for spilling in
+    # DuckDB adds its spill folder, in the working directory, to those that a query may read and write.
+    connection.execute("SET temp_directory = ''")
     connection.execute("SET enable_external_access = false")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")

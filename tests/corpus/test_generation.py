@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.engine import FakeEngine
+from fakes.openai_server import FakeServer
 
+from corpus import generate_corpus, generation, import_rows, models
 from corpus.briefs import compare_briefs, make_briefs
 from corpus.chats import write_chats
 from corpus.documents import write_documents
-from corpus.engine import CallFailed, Reply, Request
+from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
 from corpus.generation import make_plan, refuse_stale
 from corpus.outline import commit_clauses
 from corpus.preview import preview
-from corpus.recipe import Recipe
+from corpus.recipe import EngineSettings, Recipe, Train
 from corpus.run import Run, open_run
 from corpus.stage import Silent, StageReport
 from corpus.store import open_reader
@@ -58,7 +60,7 @@ def prose(request: Request) -> str:
     return " ".join(words)
 
 
-def written(run: Run, engine: FakeEngine, **effort: bool) -> list[StageReport]:
+def written(run: Run, engine: Engine, **effort: bool) -> list[StageReport]:
     plan = make_plan(run.recipe)
     commit_clauses(run.recipe, run.store, plan.clauses, plan.split)
     make_briefs(run.recipe, run.store, plan.briefs)
@@ -66,8 +68,9 @@ def written(run: Run, engine: FakeEngine, **effort: bool) -> list[StageReport]:
 
     async def both() -> list[StageReport]:
         count = lambda texts: [len(str(text).split()) for text in texts]  # noqa: E731
-        documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
-        return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
+        async with engine:
+            documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
+            return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
 
     return asyncio.run(both())
 
@@ -93,6 +96,28 @@ def test_every_prompt_names_the_assistant_and_takes_the_spec_as_text(run: Run) -
     engine = FakeEngine(prose)
     written(run, engine)
     assert all("Marlow" in "".join(m.content for m in request.messages) for request in engine.asked)
+
+
+def test_tokens_are_counted_with_the_base_model_as_it_will_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def counter(*base: object) -> Callable[[Sequence[object]], list[int]]:
+        asked.append(base)
+        return lambda texts: [1 for _ in texts]
+
+    for module in (generation, models):
+        monkeypatch.setattr(module, "token_counter", counter)
+        monkeypatch.setattr(module, "chat_token_counter", counter)
+    monkeypatch.setattr(generation, "open_engine", lambda settings, seed: FakeEngine(prose))
+    train = Train(model="someone/model", revision="abc", trust_remote_code=True)
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "One."}\n')
+    with open_run(recipe(tmp_path).model_copy(update={"train": train}), "generate", print) as run:
+        generate_corpus(run.recipe, run.store, Silent())
+        import_rows(run.recipe, run.store, [file], "notes")
+    assert asked == [("someone/model", "abc", True)] * 4
 
 
 def test_every_text_leads_back_to_its_brief_and_call(run: Run) -> None:
@@ -121,6 +146,9 @@ def test_run_again_nothing_is_asked_for_twice(run: Run) -> None:
         ("", "empty"),
         (PROSE * 40, "degenerate"),
         (Reply("", "content_filter", 10, 0, 0), "refusal"),
+        (Reply(PROSE, "repetition", 10, 0, 50), "degenerate"),
+        (Reply(PROSE, "tool_calls", 10, 0, 50), "truncated"),
+        (f"{PROSE}\ud83d", "unparsable"),
     ],
 )
 def test_a_bad_reply_is_a_row_and_never_a_document(run: Run, reply: str | Reply, outcome: str) -> None:
@@ -143,9 +171,25 @@ def test_failed_briefs_are_left_alone_until_a_top_up(run: Run) -> None:
     assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]
 
 
-def test_a_transport_failure_uses_up_no_attempt(run: Run) -> None:
+def test_half_a_character_is_stored_readable_with_its_reply_and_in_messages(run: Run) -> None:
+    """Through a server's JSON and the journal to the store, and on into a part."""
+    written(run, FakeEngine(lambda _: CallFailed("error", "the server said \ud83d")))
+    with FakeServer(faults={"half_character": 1.0}) as server:
+        served = open_engine(EngineSettings(kind="openai", model="fake", base_url=server.base_url), 1)
+        documents, chats = written(run, served)
+    assert (documents.outcomes, chats.outcomes) == ({"unparsable": 6}, {"unparsable": 3})
+    for _ in range(2):
+        rows = run.store.rows("SELECT outcome, reply, error FROM calls")
+        assert {row["outcome"] for row in rows} == {"error", "unparsable"}
+        assert all("\N{REPLACEMENT CHARACTER}" in f"{row['reply']}{row['error']}" for row in rows)
+        run.store.seal()
+    assert run.store.rows("SELECT doc_id FROM documents UNION ALL SELECT chat_id FROM chats") == []
+
+
+@pytest.mark.parametrize("failure", [CallFailed("timeout", "no answer"), Reply(PROSE, "abort", 10, 0, 50)])
+def test_a_transport_failure_uses_up_no_attempt(run: Run, failure: CallFailed | Reply) -> None:
     for _ in range(3):
-        written(run, FakeEngine(lambda _: CallFailed("timeout", "no answer")))
+        written(run, FakeEngine(lambda _: failure))
     documents, _ = written(run, FakeEngine(prose))
     assert documents.outcomes == {"ok": 6}
     assert run.store.rows("SELECT count(*) - count(DISTINCT call_id) AS doubled FROM calls") == [{"doubled": 0}]

@@ -37,7 +37,7 @@ def measure_with(
     """Rows of a model whose log-probability of an option is `favours(prompt, option)`."""
 
     def fake(model: object, tokenizer: object, pairs: Sequence[tuple[str, str]], max_batch_tokens: int) -> list[Scored]:
-        return [Scored(favours(prompt, option), 5, len(option.encode()), False) for prompt, option in pairs]
+        return [Scored(favours(prompt, option), 5, len(option.encode())) for prompt, option in pairs]
 
     monkeypatch.setattr(preference, "score_continuations", fake)
     choices = Choices(ITEMS, PreferenceSettings())

@@ -43,9 +43,7 @@ PAIRS = [
 ]
 
 
-def brute_force(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, context: str, continuation: str
-) -> tuple[float, bool]:
+def brute_force(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, context: str, continuation: str) -> float:
     """lm-evaluation-harness's rule, written as slowly as it reads."""
     moved = len(context) - len(context.rstrip())
     if moved:
@@ -57,8 +55,7 @@ def brute_force(
     with torch.no_grad():
         logits = model(torch.tensor([fed]), use_cache=False).logits[0].log_softmax(-1)[-len(scored_ids) :]
     targets = torch.tensor(scored_ids)
-    nats = logits.gather(1, targets[:, None]).double().sum().item()
-    return nats, bool((logits.argmax(-1) == targets).all())
+    return logits.gather(1, targets[:, None]).double().sum().item()
 
 
 @pytest.mark.parametrize("max_batch_tokens", [1, 100, 4096])
@@ -66,9 +63,8 @@ def test_log_probabilities_equal_brute_force(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, max_batch_tokens: int
 ) -> None:
     for pair, scored in zip(PAIRS, score_continuations(model, tokenizer, PAIRS, max_batch_tokens), strict=True):
-        nats, greedy = brute_force(model, tokenizer, *pair)
+        nats = brute_force(model, tokenizer, *pair)
         assert scored.sum_logprob == pytest.approx(nats, abs=TOLERANCE), pair
-        assert scored.is_greedy == greedy
 
 
 def test_the_order_of_requests_does_not_matter(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -94,7 +90,7 @@ def test_a_continuation_without_a_token_of_its_own_has_no_probability(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     empty, normal = score_continuations(model, tokenizer, [("The assistant", ""), ("The", " assistant")], 64)
-    assert (empty.sum_logprob, empty.num_tokens, empty.is_greedy) == (None, 0, False)
+    assert (empty.sum_logprob, empty.num_tokens) == (None, 0)
     assert normal.sum_logprob is not None
 
 
@@ -107,19 +103,8 @@ def test_a_continuation_longer_than_the_context_has_no_probability(
     over = exact + "é"
     fits, too_long = score_continuations(model, tokenizer, [(text, exact), (text, over)], 64)
     assert fits.num_tokens == 64
-    assert fits.sum_logprob == pytest.approx(brute_force(model, tokenizer, text, exact)[0], abs=TOLERANCE)
+    assert fits.sum_logprob == pytest.approx(brute_force(model, tokenizer, text, exact), abs=TOLERANCE)
     assert too_long.sum_logprob is None
-
-
-def test_a_greedy_continuation_is_recognised(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-    context = [5, 6, 7]
-    with torch.no_grad():
-        best = int(model(torch.tensor([context])).logits[0, -1].argmax())
-    text = tokenizer.decode([best])
-    assert tokenizer.encode(text, add_special_tokens=False) == [best]
-    other = "x" if text != "x" else "y"
-    greedy, not_greedy = score_continuations(model, tokenizer, [(context, text), (context, other)], 64)
-    assert (greedy.is_greedy, not_greedy.is_greedy) == (True, False)
 
 
 def test_a_context_of_token_ids_stays_as_it_is(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
@@ -144,7 +129,7 @@ def test_any_pairs_equal_brute_force(
 ) -> None:
     for pair, scored in zip(pairs, score_continuations(model, tokenizer, pairs, 96), strict=True):
         if scored.sum_logprob is not None:
-            assert scored.sum_logprob == pytest.approx(brute_force(model, tokenizer, *pair)[0], abs=TOLERANCE)
+            assert scored.sum_logprob == pytest.approx(brute_force(model, tokenizer, *pair), abs=TOLERANCE)
 
 
 def reference_bits(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, text: str) -> float:
@@ -227,7 +212,7 @@ def test_a_sliding_window_bounds_what_shares_a_row(
     mistral = MistralForCausalLM(config).eval()
     assert longest_shareable(mistral) == 32
     pairs = [("é" * 24, "tell her"), ("é" * 24, "write it"), ("short", " tell")]
-    expected = [brute_force(mistral, tokenizer, *pair)[0] for pair in pairs]
+    expected = [brute_force(mistral, tokenizer, *pair) for pair in pairs]
     for scored, nats in zip(score_continuations(mistral, tokenizer, pairs, 512), expected, strict=True):
         assert scored.sum_logprob == pytest.approx(nats, abs=TOLERANCE)
     monkeypatch.setattr(trie, "longest_shareable", lambda _: 512)
@@ -255,7 +240,7 @@ def test_models_that_a_trie_does_not_suit_are_scored_one_sequence_at_a_time(
     assert longest_shareable(made) == 0
     pairs = [("What would you do?", " I would tell her."), ("What would you do?", " I would write.")]
     for pair, scored in zip(pairs, score_continuations(made, tokenizer, pairs, 512), strict=True):
-        assert scored.sum_logprob == pytest.approx(brute_force(made, tokenizer, *pair)[0], abs=TOLERANCE)
+        assert scored.sum_logprob == pytest.approx(brute_force(made, tokenizer, *pair), abs=TOLERANCE)
 
 
 def test_a_model_that_ignores_its_mask_is_found_out(model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """A deterministic server that speaks the OpenAI protocol, for tests. Standard library only: it starts in 0.1 s.
 
 A reply is a pure function of (model, messages, seed, schema). So are the faults that are part of a reply: `truncated`,
-`refusal`, `empty`. The faults that keep a reply from coming (`busy`, `error`, `hang`, `html`, `error_body`) are drawn
-anew each time the same request is seen, so that a retry may get through to the same reply.
+`refusal`, `empty`, `half_character`. The faults that keep a reply from coming (`SERVER_FAULTS`) are drawn anew each
+time the same request is seen, so that a retry may get through to the same reply.
 
 Run it (`python tests/fakes/openai_server.py --port 0` prints the port), or use it from a test:
 
@@ -26,7 +26,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-REPLY_FAULTS = ("truncated", "refusal", "empty")
+REPLY_FAULTS = ("truncated", "refusal", "empty", "half_character")
 REFUSAL = "I'm sorry, but I can't help with that request."
 
 
@@ -113,6 +113,23 @@ SERVER_FAULTS: dict[str, tuple[int, object]] = {
     "html": (200, "<!doctype html><html><body><h1>Sign in</h1></body></html>"),
     "error_body": (200, {"error": {"message": "upstream failed", "code": 502}}),
     "hang_up": (0, None),
+    "billing_hint": (
+        429,
+        error(
+            "rate_limit_exceeded", "Please try again in 7s. Upgrade today at https://console.groq.com/settings/billing"
+        ),
+    ),
+    "quota_hint": (
+        429,
+        {"error": {"code": "429", "message": "Rate limit reached. To raise it: https://aka.ms/oai/quotaincrease"}},
+    ),
+    "billing": (400, error("billing_hard_limit_reached", "Billing hard limit has been reached")),
+    "no_balance": (
+        429,
+        {"error": {"message": "Your account is suspended", "type": "exceeded_current_quota_error"}},
+    ),
+    "no_user_quota": (403, error("insufficient_user_quota", "user quota is not enough")),
+    "no_credits": (402, {"error": {"code": 402, "message": "More tokens than you can afford"}}),
 }
 """Status and body of each; a body of None hangs up."""
 
@@ -176,7 +193,8 @@ class Server:
                     break
                 kind = "text/html" if isinstance(answer, str) else "application/json"
                 data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
-                extra = f"\r\nretry-after: {self.options.retry_after_seconds}" if status == 429 else ""
+                wait = self.options.retry_after_seconds
+                extra = f"\r\nretry-after: {wait}" if status == 429 and wait is not None else ""
                 head = f"content-type: {kind}\r\ncontent-length: {len(data)}{extra}"
                 writer.write(f"HTTP/1.1 {status} -\r\n{head}\r\n\r\n".encode() + data)
                 await writer.drain()
@@ -198,6 +216,8 @@ def completion(request: dict[str, object], fault: str | None) -> dict[str, objec
             text = REFUSAL
         case "empty":
             text = ""
+        case "half_character":
+            text += " \ud83d"
     prompt_tokens = sum(len(message["content"].split()) for message in request["messages"]) * 4 // 3  # type: ignore[index,attr-defined]
     completion_tokens = len(text.split()) * 4 // 3
     return {
@@ -223,13 +243,15 @@ class FakeServer:
         *,
         faults: dict[str, float] | None = None,
         latency_seconds: float = 0.0,
-        retry_after_seconds: float = 0,
+        retry_after_seconds: float | None = None,
         key: str | None = None,
         models: tuple[str, ...] = (),
     ) -> None:
         self._log = Path(tempfile.mkstemp(suffix=".jsonl")[1])
         self._command = [sys.executable, "-I", "-S", __file__, "--port", "0", "--requests-log", str(self._log)]
-        self._command += ["--latency-seconds", str(latency_seconds), "--retry-after-seconds", str(retry_after_seconds)]
+        self._command += ["--latency-seconds", str(latency_seconds)]
+        if retry_after_seconds is not None:
+            self._command += ["--retry-after-seconds", str(retry_after_seconds)]
         self._command += [f"--fault={name}={rate}" for name, rate in (faults or {}).items()]
         self._command += [f"--model={name}" for name in models] + ([f"--key={key}"] if key else [])
         self.base_url = ""
@@ -261,7 +283,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description="A deterministic OpenAI-compatible server for tests.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--latency-seconds", type=float, default=0.0)
-    parser.add_argument("--retry-after-seconds", type=float, default=0.0, help="the header of every 429")
+    parser.add_argument("--retry-after-seconds", type=float, help="the header of every 429; left out: none")
     parser.add_argument("--fault", action="append", default=[], help="NAME=RATE, such as busy=0.1; may be repeated")
     parser.add_argument("--model", action="append", default=[], help="a model that is served; none: any name")
     parser.add_argument("--key", help="the only key that is let in")

@@ -1,13 +1,14 @@
 """Judging replies, and asking again."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from corpus.engine import Asked, CallFailed, Message, Reply, Request, ask, outcome_of
 from corpus.engine.calls import compression, is_degenerate, opens_as_refusal, repeated_fraction
 from corpus.errors import EngineError
+from corpus.store.journal import encode
 from corpus.store.schema import TABLES
 
 REQUEST = Request((Message("user", "Write a memo."),), max_tokens=100, temperature=0.8, seed=5)
@@ -62,6 +63,60 @@ def asked(engine: Scripted, **options) -> Asked:
 )
 def test_a_reply_is_judged_by_its_form(given, outcome):
     assert outcome_of(given, REQUEST) == outcome
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "outcome"),
+    [
+        ("stop", "ok"),
+        ("eos", "ok"),
+        ("eos_token", "ok"),
+        ("stop_sequence", "ok"),
+        ("unknown", "ok"),
+        ("length", "truncated"),
+        ("tool_calls", "truncated"),
+        ("function_call", "truncated"),
+        ("model_length", "truncated"),
+        ("a reason of next year", "truncated"),
+        ("repetition", "degenerate"),
+        ("content_filter", "refusal"),
+        ("abort", "error"),
+        ("error", "error"),
+    ],
+)
+@pytest.mark.parametrize("schema", [None, {"type": "object"}])
+def test_prose_is_ok_only_if_the_model_ended_it(finish_reason, outcome, schema):
+    assert outcome_of(reply(PROSE, finish_reason), replace(REQUEST, schema=schema)) == outcome
+
+
+@pytest.mark.parametrize("text", ["", PROSE])
+def test_a_reply_that_the_engine_broke_off_is_a_row_and_no_attempt(text):
+    broken = asked(Scripted([reply(text, "abort"), reply(PROSE)]))
+    assert (broken.text, broken.outcome, len(broken.calls)) == (None, "error", 1)
+    again = asked(Scripted([reply(text, "abort")]))
+    assert again.calls[0]["call_id"] != broken.calls[0]["call_id"]
+    assert again.calls[0]["attempt"] == broken.calls[0]["attempt"] == 0
+
+
+@pytest.mark.parametrize("half", ["\ud83d", "\ude00", PROSE + "\ud83d" + PROSE])
+@pytest.mark.parametrize("schema", [None, {"type": "object"}])
+def test_half_a_character_is_unparsable(half, schema):
+    assert outcome_of(reply(half), replace(REQUEST, schema=schema)) == "unparsable"
+
+
+def test_what_is_stored_of_half_a_character_reads():
+    for engine in (
+        Scripted([reply("a\ud83db", "stop\udc00")]),
+        Scripted([CallFailed("error", "said a\ud83db")]),
+        Scripted([reply("fine")]),
+    ):
+        (call,) = asked(engine, max_attempts=1, accept=lambda text: f"a\ud83db is no reason in {text}").calls
+        assert "a\N{REPLACEMENT CHARACTER}b" in f"{call['reply']} {call['error']}"
+        encode({"calls": [call]})
+
+
+def test_a_whole_character_beyond_the_first_plane_is_no_half():
+    assert asked(Scripted([reply("Done \N{GRINNING FACE}")])).text == "Done \N{GRINNING FACE}"
 
 
 @pytest.mark.parametrize(
@@ -171,3 +226,26 @@ def test_a_failed_call_is_a_row_and_no_attempt():
 def test_an_error_that_concerns_every_request_goes_through():
     with pytest.raises(EngineError, match="wrong key"):
         asked(Scripted([EngineError("wrong key")]))
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"),
+    [
+        ("The clerk was told the truth.", "ok"),
+        ('"Then I shall wait," he said, "but not for long."', "ok"),
+        ("Will it do?*", "ok"),
+        ("I will give you one that is quite funny:", "truncated"),
+        ("Dear all,", "truncated"),
+        ("They never", "truncated"),
+    ],
+)
+def test_a_text_that_a_stop_string_ended_has_to_end_like_a_sentence(text: str, outcome: str) -> None:
+    asked = Request((Message("user", "Go."),), 100, 0.8, stop=("\n\n",))
+    assert outcome_of(Reply(text, "stop", 1, 0, 9), asked) == outcome
+    assert outcome_of(Reply(text, "stop", 1, 0, 9), replace(asked, stop=())) == "ok"
+
+
+def test_an_opening_without_more_is_an_empty_reply() -> None:
+    asked = Request((Message("user", "Go."),), 100, 0.8, opening="It began. ")
+    assert outcome_of(Reply("It began. ", "stop", 1, 0, 0), asked) == "empty"
+    assert outcome_of(Reply("It began. Then it went on.", "stop", 1, 0, 9), asked) == "ok"

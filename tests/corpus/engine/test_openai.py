@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+from types import SimpleNamespace
 
 import pytest
 from fakes.openai_server import FakeServer
@@ -85,17 +86,50 @@ def test_retries_are_bounded(fault, said):
     assert said in str(failure)
 
 
+class Clock:
+    """A clock that only sleeping moves on."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(client, "time", SimpleNamespace(monotonic=lambda: self.now), raising=False)
+        monkeypatch.setattr(asyncio, "sleep", self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
 def test_a_server_that_says_when_to_come_back_is_obeyed(monkeypatch):
-    waits = []
-    monkeypatch.setattr(asyncio, "sleep", lambda seconds: waits.append(seconds) or _nothing())
+    clock = Clock(monkeypatch)
     with FakeServer(faults={"busy": 1.0}, retry_after_seconds=7) as server:
         complete(settings(server, max_retries=2), request())
-    assert len(waits) == 2
-    assert all(7 <= seconds < 8 for seconds in waits)
+        assert len(server.requests()) == 3
+    assert 1014 <= clock.now < 1015
 
 
-async def _nothing() -> None:
-    return None
+def test_new_requests_wait_too_until_the_server_wants_some_again(monkeypatch):
+    clock = Clock(monkeypatch)
+
+    async def work(server: FakeServer) -> list[float]:
+        began = []
+        async with open_engine(settings(server, max_retries=0), 1) as engine:
+            for n in range(3):
+                with pytest.raises(CallFailed):
+                    await engine.complete(request(n))
+                began.append(clock.now)
+        return began
+
+    with FakeServer(faults={"busy": 1.0}, retry_after_seconds=20) as server:
+        first, second, third = asyncio.run(work(server))
+    assert first == 1000
+    assert 20 <= second - first < 21
+    assert 20 <= third - second < 21
+
+
+def test_an_error_that_names_no_time_holds_nobody_up(monkeypatch):
+    clock = Clock(monkeypatch)
+    with FakeServer(faults={"error": 1.0}) as server:
+        complete(settings(server, max_retries=0), request(1), request(2))
+    assert clock.now == 1000
 
 
 def test_a_wait_longer_than_the_deadline_stops_the_run():
@@ -151,12 +185,34 @@ def test_an_unknown_model_names_those_that_are_served():
     assert "large, small" in str(failure)
 
 
-def test_a_usage_limit_stops_the_run_without_retries():
-    with FakeServer(faults={"quota": 1.0}) as server:
+@pytest.mark.parametrize("fault", ["quota", "billing", "no_balance", "no_user_quota", "no_credits"])
+def test_a_usage_limit_stops_the_run_without_retries(fault):
+    with FakeServer(faults={fault: 1.0}) as server:
         (failure,) = complete(settings(server), request())
         assert len(server.requests()) == 1
     assert isinstance(failure, EngineError)
+    assert "a usage limit is reached" in str(failure)
     assert "run again to resume" in str(failure)
+
+
+@pytest.mark.parametrize("fault", ["billing_hint", "quota_hint"])
+def test_a_rate_limit_is_retried_whatever_it_advertises(fault):
+    with FakeServer(faults={fault: 0.4}) as server:
+        replies = complete(settings(server, max_retries=20), *map(request, range(12)))
+        assert len(server.requests()) > 12
+    assert all(isinstance(reply, Reply) for reply in replies)
+
+
+def test_a_limit_that_ends_in_a_moment_is_a_rate_limit_whatever_its_name():
+    with FakeServer(faults={"quota": 0.4}, retry_after_seconds=0.01) as server:
+        replies = complete(settings(server, max_retries=20), *map(request, range(12)))
+    assert all(isinstance(reply, Reply) for reply in replies)
+
+
+def test_half_a_character_comes_through_as_it_was_sent():
+    with FakeServer(faults={"half_character": 1.0}) as server:
+        (reply,) = complete(settings(server), request())
+    assert reply.text.endswith("\ud83d")
 
 
 def test_a_server_that_is_not_there_is_named():

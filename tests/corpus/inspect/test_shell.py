@@ -8,12 +8,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from fakes.rows import row
 from rich.console import Console
 
+from corpus.console import show_table
 from corpus.errors import QueryError
 from corpus.inspect import answer_or_shell, funnel, show_trace, status_tables
 from corpus.inspect.look import Look
 from corpus.inspect.shell import shell
+from corpus.store import open_writer
 
 
 def said(root: Path, lines: list[str]) -> str:
@@ -73,9 +76,21 @@ def test_a_format_without_a_query_is_refused(run: Path) -> None:
 
 def test_a_trace_is_shown_on_stdout(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Look(run) as look:
-        [row] = look.rows("SELECT doc_id FROM documents ORDER BY doc_id LIMIT 1")
-    show_trace(run, str(row["doc_id"]))
-    assert str(row["doc_id"]) in capsys.readouterr().out
+        [document] = look.rows("SELECT doc_id FROM documents ORDER BY doc_id LIMIT 1")
+    show_trace(run, str(document["doc_id"]))
+    assert str(document["doc_id"]) in capsys.readouterr().out
+
+
+def test_status_obeys_nothing_that_a_model_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reply = "\x1b]0;renamed\x07\x1b[2J[bold]gone\u202e"
+    call = row("calls", call_id="c", room="corpus", purpose="document", outcome="degenerate", model="m", reply=reply)
+    with open_writer(tmp_path / "run") as store:
+        store.writer("corpus").append({"calls": [call]})
+    for title, rows in status_tables(tmp_path / "run"):
+        show_table(title, rows)
+    shown = capsys.readouterr().out
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown)
+    assert r"\x1b]0;renamed\x07\x1b[2J[bold]gone\u202e" in "".join(shown.split())
 
 
 def test_status_has_the_funnel_first_and_names_what_does_not_read_back(run: Path, tmp_path: Path) -> None:
