@@ -9,11 +9,14 @@ import typer
 
 from corpus.command import Overrides, RecipeArgument, opened, run_folder_of
 from corpus.inspect.verbs import app as inspect_verbs
+from corpus.quiet import quiet_vllm
 from corpus.verbs import app as corpus_verbs
 from corpus.verbs import check_failures
 from eval.verbs import app as eval_verbs
 from filters.verbs import app as filters_verbs
 from train.verbs import app as train_verbs
+
+quiet_vllm()  # not in main(): vLLM's processes import this module, then vLLM
 
 USER_ERROR = 2
 Step = Literal["generate", "curate", "mix", "train", "eval", "report"]

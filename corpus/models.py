@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -223,6 +223,10 @@ def _convert(gguf_file: Path, folder: Path) -> None:
     from transformers.utils.quantization_config import GgufConfig
 
     logging.disable_progress_bar()
+    with suppress(ImportError):
+        from transformers import modeling_gguf_pytorch_utils
+
+        modeling_gguf_pytorch_utils.tqdm = logging.tqdm  # in place of tqdm's own, which that does not reach
     fields = GGUFReader(gguf_file)
     tokens = cast("list[str]", _field(fields, "tokenizer.ggml.tokens"))
     special = {

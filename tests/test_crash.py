@@ -1,7 +1,8 @@
 """`kill -9` at any instant of generate, curate, mix or train, then run again: the same rows, the same adapter.
 
 The engine is a deterministic server of the OpenAI protocol in its own process; everything else is real. Each stage is
-killed at random instants of its own duration, measured on the run that was not killed.
+killed in turn after a random number of its rows, when it must still be alive, and at random instants of its duration,
+measured on the run that was not killed, when it may have ended.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from fakes.base_model import save_base_model
 from fakes.openai_server import FakeServer
 
 from corpus.store import open_reader
+from corpus.store.snapshot import take_snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("generate", "curate", "mix", "train")
@@ -76,15 +79,26 @@ def run_to_its_end(verb: str, folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def kill_after(verb: str, folder: Path, seconds: float) -> bool:
-    """Start a verb and kill it; whether it was still running."""
+def kill_after(verb: str, folder: Path, *, num_rows: int = 0, seconds: float = 0.0) -> bool:
+    """Start a verb and kill it `seconds` after it has written `num_rows` rows; whether it was still running."""
+    wanted = count_rows(folder) + num_rows
     with subprocess.Popen(
         specmill(verb, folder), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
+        while num_rows and count_rows(folder) < wanted and process.poll() is None:
+            time.sleep(0.005)
         time.sleep(seconds)
         running = process.poll() is None
         process.send_signal(signal.SIGKILL)
     return running
+
+
+def count_rows(folder: Path) -> int:
+    """Rows of all tables, in the journal and in parts, but for those that say who was killed before."""
+    seen = take_snapshot(folder)
+    parts = [path for table, paths in seen.parts.items() if table != "invocations" for path in paths]
+    journal = [row for table, rows in seen.journal.items() if table != "invocations" for row in rows]
+    return len(journal) + sum(pq.read_metadata(path).num_rows for path in parts)
 
 
 def everything(folder: Path) -> dict[str, object]:
@@ -100,6 +114,12 @@ def everything(folder: Path) -> dict[str, object]:
     for path in sorted([*folder.glob("shards/**/*.parquet"), *folder.glob("checkpoints/**/*.safetensors")]):
         seen[str(path.relative_to(folder))] = hashlib.blake2b(path.read_bytes()).hexdigest()
     return seen
+
+
+def refuse_differences(expected_folder: Path, folder: Path) -> None:
+    expected, seen = everything(expected_folder), everything(folder)
+    assert {name for name in expected if expected[name] != seen.get(name)} == set()
+    assert seen.keys() == expected.keys()
 
 
 @pytest.fixture(scope="module")
@@ -143,12 +163,23 @@ def test_killed_and_run_again_a_stage_gives_the_same_rows(
     folder = tmp_path / "road"
     shutil.copytree(road.before[stage], folder)
     instants = random.Random(f"{stage} {num_kills}")
-    for _ in range(num_kills):
-        kill_after(stage, folder, instants.uniform(0.3, 1.0) * road.seconds[stage])
+    num_rows = count_rows(road.after(stage))
+    num_hits = 0
+    for kill in range(num_kills):
+        if kill % 2 == 0:
+            # Half of what is left, so that there is always something that it dies over.
+            missing = max(1, (num_rows - count_rows(folder)) // 2)
+            hit = kill_after(stage, folder, num_rows=instants.randint(1, missing))
+        else:
+            hit = kill_after(stage, folder, seconds=instants.uniform(0.3, 1.0) * road.seconds[stage])
+        num_hits += hit
+        if not hit:  # the stage came to its end: the kills that follow need another beginning
+            refuse_differences(road.after(stage), folder)
+            shutil.rmtree(folder)
+            shutil.copytree(road.before[stage], folder)
+    assert num_hits, f"no kill met {stage} alive"
     run_to_its_end(stage, folder)
-    expected, seen = everything(road.after(stage)), everything(folder)
-    assert {name for name in expected if expected[name] != seen.get(name)} == set()
-    assert seen.keys() == expected.keys()
+    refuse_differences(road.after(stage), folder)
 
 
 def test_interrupted_a_verb_says_how_to_go_on_and_exits_130(road: Road, tmp_path: Path) -> None:

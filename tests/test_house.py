@@ -19,7 +19,7 @@ ROOMS = ("corpus", "prompts", "filters", "train", "eval")
 GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe", "corpus.recipe_file"),
     *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
-    *("corpus.console", "corpus.command"),
+    *("corpus.console", "corpus.command", "corpus.quiet"),
 )
 MAY_IMPORT = {
     "prompts": ("prompts",),

@@ -23,6 +23,7 @@ from corpus.errors import EngineError, RecipeError, SetupError
 from corpus.hardware import cpu_multiplies_bf16
 from corpus.models import model_folder
 from corpus.privacy import no_telemetry
+from corpus.quiet import quiet_vllm
 from corpus.recipe import EngineSettings
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ class VllmEngine:
 
     async def __aenter__(self) -> Self:
         no_telemetry()
+        quiet_vllm()
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
         os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
         os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")

@@ -112,6 +112,13 @@ def _convert_slowly(log: Path) -> None:
     models._convert = convert
 
 
+@pytest.mark.slow
+def test_a_conversion_says_nothing(tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("SPECMILL_CACHE", str(tmp_path))
+    assert (models.model_folder(BUILTIN) / "model.safetensors").is_file()
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_folder_is_itself_and_a_hub_id_stays_one(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     assert models.model_folder(str(tmp_path)) == tmp_path
