@@ -20,7 +20,7 @@ class TrainedArm:
     arm: str
     seed: int | None
     model_hash: str
-    """The base model, the stage that was trained on it, and the precision it is read in."""
+    """The base model, the stage that was trained on it, and the arithmetic and kind of device that score it."""
     checkpoint: Path | None
     """None for the base model."""
 
@@ -54,9 +54,9 @@ def trained_arms(recipe: Recipe, store: Store) -> list[TrainedArm]:
     Raises:
         SetupError: the base model is not there.
     """
-    from train.model import base_identity
+    from train.model import scoring_hash
 
-    base = content_id("model", base_identity(recipe.train), recipe.train.precision)
+    base = scoring_hash(recipe.train)
     rows = store.rows("SELECT chain, seed, stage_hash, checkpoint FROM stages")
     stages = {(row["chain"], row["seed"]): row for row in rows}
     trained: list[TrainedArm] = []

@@ -159,17 +159,32 @@ def load_for_scoring(
 ) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
     """The base model (`checkpoint` None) or what a stage trained, on this machine's device, ready to score.
 
+    Beside an adapter the base model's weights are in `train.precision`; with `lora: null` all weights are fp32.
+
     Raises:
         SetupError: the model is not there.
     """
     tokenizer = load_tokenizer(recipe.train)
     is_adapter = checkpoint is not None and (checkpoint / ADAPTER_FILE).is_file()
-    model: PreTrainedModel | PeftModel = load_base(recipe.train, None if is_adapter else checkpoint, frozen=True)
+    # Weights that training kept in fp32 are read in fp32: rounding them would undo small updates.
+    in_fp32 = _scoring_precision(recipe.train) == "fp32"
+    model: PreTrainedModel | PeftModel = load_base(recipe.train, None if is_adapter else checkpoint, frozen=not in_fp32)
     if checkpoint is not None and is_adapter:
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint))
-    return model.to(choose_compute(recipe.train).device).eval(), tokenizer
+    return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
+
+
+def scoring_hash(train: Train) -> str:
+    """Hash of the base model and of how models are scored here: the precision of their weights, the kind of device."""
+    device = choose_compute(train).device.type
+    return content_id("scoring", base_identity(train), _scoring_precision(train), device)
+
+
+def _scoring_precision(train: Train) -> Literal["bf16", "fp32"]:
+    """With an adapter the base model's weights are what they are in training; without one all weights are fp32."""
+    return "fp32" if train.lora is None else precision_of(train)
 
 
 def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -135,6 +135,17 @@ def test_a_changed_setting_makes_that_task_stale_and_no_other(
     assert num_rows(store, "all_evals")["base"] > ROWS_PER_ARM
 
 
+def test_what_another_machine_measured_in_other_arithmetic_is_not_taken_for_this_ones(
+    recipe: Recipe, store: WritingStore, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": "auto"})})
+    for multiplies_bf16 in (True, False):
+        monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda answer=multiplies_bf16: answer)
+        run(auto, store, loads, ["base"])
+    assert loads.checkpoints == [None, None]
+    assert (num_rows(store), num_rows(store, "all_evals")) == ({"base": ROWS_PER_ARM}, {"base": 2 * ROWS_PER_ARM})
+
+
 def test_an_arm_that_was_trained_anew_is_measured_anew_and_alone(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
 ) -> None:
