@@ -34,7 +34,8 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
 
     Raises:
         RecipeError: no arms, an unknown arm, task or setting.
-        SetupError: an arm is not trained yet (the message names the command), or the base model is not there.
+        SetupError: an arm is not trained as the recipe says (the message says why, and names the command), or the
+            base model is not there.
     """
     from eval.evaluate import evaluate_missing
     from train.model import load_for_scoring

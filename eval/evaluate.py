@@ -64,8 +64,8 @@ def evaluate_missing(
     """See `eval.evaluate_arms`; `load_model` loads the base model (None) or a checkpoint."""
     tasks = make_tasks(recipe)
     chosen = choose_arms(recipe, arms)
-    trained = trained_arms(recipe, store) if chosen else []
-    refuse_untrained(recipe, chosen, trained)
+    trained, faults = trained_arms(recipe, store) if chosen else ([], {})
+    refuse_untrained(chosen, faults)
     materials = {task.name: task.load(recipe, store) for task in tasks}
     hashes = {one.scope(task.name): _eval_hash(one, task, materials[task.name]) for one in trained for task in tasks}
     measured_now = [one for one in trained if one.arm in chosen]

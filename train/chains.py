@@ -18,6 +18,8 @@ from train.shards import Mix, find_mix
 
 TRAIN_CODE_VERSION = 1
 """Part of every stage's hash: raised when the same data and settings would train something else."""
+CHECKPOINTS = "checkpoints"
+"""The folder of finished checkpoints, below the run's."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
                 precision_of(recipe.train),
                 seed,
             )
-            folder = run_folder / "checkpoints" / name / f"seed-{seed}"
+            folder = run_folder / CHECKPOINTS / name / f"seed-{seed}"
             made[chain, seed] = StageRun(name, chain[-1], seed, settings, mix, base, parent, stage_hash, folder)
     return list(made.values())
 

@@ -5,6 +5,7 @@ One policy of precision: forward and backward run in `train.precision`; whatever
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,6 +153,18 @@ def load_trainable(train: Train, parent: Path | None, seed: int) -> tuple[PreTra
     model = load_base(train, frozen=True)
     adapter = _new_adapter(model, train, train.lora, seed) if parent is None else _continued(model, parent, train.lora)
     return model, adapter
+
+
+def find_checkpoint(recipe: Recipe, run_folder: Path, chain: Sequence[str], seed: int) -> tuple[Path, str]:
+    """Folder and stage hash of what was trained for a chain and a seed, where it is what the recipe asks for.
+
+    Raises:
+        TrainingError: it is not there, or was trained otherwise; the message says how.
+    """
+    from train.trained import find_trained
+
+    run = find_trained(recipe, run_folder, chain, seed)
+    return run.folder, run.stage_hash
 
 
 def load_for_scoring(
