@@ -20,7 +20,7 @@ from eval.trained import TrainedArm, choose_arms, refuse_untrained, trained_arms
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EVAL_CODE_VERSION = 1
+EVAL_CODE_VERSION = 2
 """Part of every eval's hash: raised when the same model and items would get other scores."""
 CHUNK_ITEMS = 16
 """Items that are measured and written together: what a killed process has to measure again, at most."""
