@@ -1,8 +1,7 @@
 """Where the arms stand: every metric of every arm with its error, and its difference from the base model.
 
-All arms see the same items, so differences are taken item by item. Errors are between clusters of items; with several
-training seeds an item's score is its mean over them, and with one seed nothing is known about the spread between
-seeds: each row says so.
+All arms see the same items, so differences are taken item by item. Errors are between clusters of items and between
+training seeds; with one seed nothing is known about the spread between seeds: each row says so.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from corpus.store import Store
-from eval.metrics import ArmMetrics, read_arms
+from eval.metrics import ArmMetrics, OverSeeds, read_arms
 from eval.perplexity import CLAUSES, CONTROL, DOCUMENTS
-from eval.stats import Estimate, independent_difference
+from eval.stats import Estimate
 
 ONE_SEED = "between-seed variance not measured"
 NO_SPREAD = "no spread between clusters"
@@ -34,7 +33,7 @@ class ArmRow:
     """The arm that is subtracted; None: the metric itself."""
     estimate: Estimate
     num_seeds: int
-    """Training seeds that each item is averaged over; 0 for the base model."""
+    """Training seeds that it rests on; 0 for the base model."""
     num_unscored: int = 0
     """Items without a score from some seed or order; they are left out."""
 
@@ -76,7 +75,7 @@ def arms_table(store: Store) -> list[ArmRow]:
     """
     arms = read_arms(store)
     rows = [
-        ArmRow(arm.name, name, None, metric.estimate(), arm.num_seeds, metric.num_unscored)
+        _row(arm.name, name, None, metric.value(), metric.num_unscored)
         for arm in arms
         for name, metric in arm.metrics.items()
     ]
@@ -126,11 +125,15 @@ def _by_metric(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
 
 
 def _differences(arm: ArmMetrics, base: ArmMetrics) -> Iterator[ArmRow]:
-    changes: dict[str, Estimate] = {}
+    changes: dict[str, OverSeeds] = {}
     for name, metric in arm.metrics.items():
         if name in base.metrics:
             changes[name] = metric.minus(base.metrics[name])
-            yield ArmRow(arm.name, name, base.name, changes[name], arm.num_seeds, metric.num_unscored)
+            yield _row(arm.name, name, base.name, changes[name], metric.num_unscored)
     clauses, control = (changes.get(f"bits_per_byte/{text}") for text in (CLAUSES, CONTROL))
     if clauses is not None and control is not None:
-        yield ArmRow(arm.name, SPEC_OVER_REGISTER, base.name, independent_difference(clauses, control), arm.num_seeds)
+        yield _row(arm.name, SPEC_OVER_REGISTER, base.name, clauses.minus(control))
+
+
+def _row(arm: str, metric: str, against: str | None, found: OverSeeds, num_unscored: int = 0) -> ArmRow:
+    return ArmRow(arm, metric, against, found.estimate(), found.num_seeds, num_unscored)

@@ -9,6 +9,7 @@ import pytest
 from corpus.store import WritingStore
 from eval import arms_rows
 from eval.arms import ONE_SEED, ArmRow, arms_table, tables
+from eval.metrics import read_arms
 
 Add = Callable[..., None]
 
@@ -78,6 +79,51 @@ def test_items_are_averaged_over_training_seeds_and_one_seed_is_flagged(store: W
     assert (one.num_seeds, two.num_seeds) == (1, 2)
     assert two.estimate.value == 3.0 and two.estimate.n == 2
     assert ONE_SEED in one.note and ONE_SEED not in two.note
+
+
+def test_training_seeds_that_differ_widen_the_interval_and_are_paired_where_both_arms_have_them(
+    store: WritingStore, measured: Add
+) -> None:
+    for item, bits in (("a1", 20.0), ("b1", 22.0), ("c1", 24.0)):
+        measured("base", None, CONTROL, item, bits)
+        for seed, shift in ((0, -4.0), (1, 0.0), (2, 4.0)):
+            measured("other", seed, CONTROL, item, bits + shift)
+            if seed:  # one seed less
+                measured("arm", seed, CONTROL, item, bits + shift - 1.0)
+    arms = {arm.name: arm for arm in read_arms(store)}
+    metric = f"bits_per_byte/{CONTROL}"
+    against_base = arms["other"].metrics[metric].minus(arms["base"].metrics[metric])
+    assert against_base.by_seed == pytest.approx({0: -0.4, 1: 0.0, 2: 0.4})
+    assert against_base.items.standard_error == 0
+    assert against_base.estimate().standard_error == pytest.approx(0.4 / 3**0.5)
+    paired = arms["arm"].metrics[metric].minus(arms["other"].metrics[metric])
+    assert paired.by_seed == pytest.approx({1: -0.1, 2: -0.1})
+    assert paired.estimate().degenerate, "what a seed does to both arms cancels"
+    rows = by_name(arms_table(store))
+    assert rows["other", metric, "base"].num_seeds == 3
+
+
+def test_an_item_that_one_seed_lacks_is_left_out_and_counted(store: WritingStore, measured: Add) -> None:
+    for item in ("a1", "b1"):
+        measured("arm", 0, CONTROL, item, 20.0)
+    measured("arm", 1, CONTROL, "a1", 40.0)
+    (row,) = arms_table(store)
+    assert (row.estimate.value, row.estimate.n, row.num_seeds, row.num_unscored) == (3.0, 1, 2, 1)
+
+
+def test_what_a_seed_does_to_clauses_and_control_alike_is_no_spread_of_their_difference(
+    store: WritingStore, measured: Add
+) -> None:
+    for variant, gain in ((CLAUSES, 9.0), (CONTROL, 4.0)):
+        for item, wobble in (("a1", 1.0), ("b1", -1.0), ("c1", 0.0)):
+            measured("base", None, variant, item, 40.0)
+            for seed, shift in ((0, -10.0), (1, 0.0), (2, 10.0)):
+                measured("arm", seed, variant, item, 40.0 - gain + wobble + shift)
+    found = by_name(arms_table(store))
+    both, apart = (found["arm", f"bits_per_byte/{name}", "base"] for name in (CLAUSES, f"{CLAUSES} - {CONTROL}"))
+    assert both.estimate.standard_error is not None and apart.estimate.standard_error is not None
+    assert apart.estimate.standard_error < both.estimate.standard_error / 5
+    assert (apart.estimate.value, apart.num_seeds) == (pytest.approx(-0.5), 3)
 
 
 def test_without_a_base_model_there_are_no_differences(store: WritingStore, measured: Add) -> None:
