@@ -105,15 +105,12 @@ def token_counter(
 ) -> Callable[[Sequence[str]], list[int]]:
     """A function from texts to their numbers of tokens, without special tokens; a batch runs on all cores.
 
+    What looks like a special token is counted as the characters it is, as training reads it.
+
     Raises:
         SetupError: the model or its tokenizer is not there.
     """
-    tokenizer = _tokenizer(name, revision, trust_remote_code)
-
-    def count(texts: Sequence[str]) -> list[int]:
-        return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
-
-    return count
+    return _counter(_tokenizer(name, revision, trust_remote_code, reads_special=False))
 
 
 def chat_token_counter(
@@ -129,7 +126,7 @@ def chat_token_counter(
     no_telemetry()
     from transformers import AutoTokenizer
 
-    count = token_counter(name, revision, trust_remote_code)
+    count = _counter(_tokenizer(name, revision, trust_remote_code, reads_special=True))
     folder = model_folder(name, revision)
     tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     if tokenizer.chat_template is None:
@@ -149,24 +146,38 @@ def puts_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
     return tokenizer.bos_token_id is not None and token_ids[0] == tokenizer.bos_token_id
 
 
+def _counter(tokenizer: Tokenizer) -> Callable[[Sequence[str]], list[int]]:
+    def count(texts: Sequence[str]) -> list[int]:
+        return [len(encoding) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    return count
+
+
 @lru_cache(maxsize=4)
-def _tokenizer(name: str, revision: str | None, trust_remote_code: bool) -> Tokenizer:
-    """The Rust tokenizer: straight from `tokenizer.json`, since importing transformers (and torch) takes seconds."""
+def _tokenizer(name: str, revision: str | None, trust_remote_code: bool, *, reads_special: bool) -> Tokenizer:
+    """The Rust tokenizer: straight from `tokenizer.json`, since importing transformers (and torch) takes seconds.
+
+    `reads_special` for text that a chat template wrote, where special tokens are meant.
+    """
     from tokenizers import Tokenizer
 
     folder = model_folder(name, revision)
     file = Path(folder) / "tokenizer.json"
     if file.is_file():
-        return Tokenizer.from_file(str(file))
+        tokenizer = Tokenizer.from_file(str(file))
+        tokenizer.encode_special_tokens = not reads_special
+        return tokenizer
 
     no_telemetry()
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
+        loaded = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
     except (OSError, ValueError) as error:
         raise SetupError(f"there is no tokenizer for the model '{name}' (revision {revision}): {error}") from None
-    return cast("Tokenizer", tokenizer.backend_tokenizer)
+    tokenizer = cast("Tokenizer", loaded.backend_tokenizer)
+    tokenizer.encode_special_tokens = not reads_special
+    return tokenizer
 
 
 def _cache_folder() -> Path:

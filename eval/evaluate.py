@@ -20,7 +20,7 @@ from eval.trained import TrainedArm, choose_arms, refuse_untrained, trained_arms
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-EVAL_CODE_VERSION = 1
+EVAL_CODE_VERSION = 2
 """Part of every eval's hash: raised when the same model and items would get other scores."""
 CHUNK_ITEMS = 16
 """Items that are measured and written together: what a killed process has to measure again, at most."""
@@ -35,7 +35,7 @@ class EvalReport:
     stages: tuple[StageReport, ...]
     """One for each arm and training seed."""
     arms: tuple[ArmRow, ...]
-    """Every metric of every arm, and its difference from the base model."""
+    """Every metric of every arm, and its differences from other arms."""
 
     def rows(self) -> list[dict[str, object]]:
         """Arms and differences, one table row each, sorted by metric."""
@@ -46,7 +46,7 @@ class EvalReport:
         return headline(self.arms)
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
-        """The report as titled tables: the arms, and their differences from the base model."""
+        """The report as titled tables: the arms, and their differences."""
         return tables(self.arms)
 
 
@@ -64,8 +64,8 @@ def evaluate_missing(
     """See `eval.evaluate_arms`; `load_model` loads the base model (None) or a checkpoint."""
     tasks = make_tasks(recipe)
     chosen = choose_arms(recipe, arms)
-    trained = trained_arms(recipe, store) if chosen else []
-    refuse_untrained(recipe, chosen, trained)
+    trained, faults = trained_arms(recipe, store) if chosen else ([], {})
+    refuse_untrained(chosen, faults)
     materials = {task.name: task.load(recipe, store) for task in tasks}
     hashes = {one.scope(task.name): _eval_hash(one, task, materials[task.name]) for one in trained for task in tasks}
     measured_now = [one for one in trained if one.arm in chosen]
@@ -77,7 +77,7 @@ def evaluate_missing(
             chunks += _missing(store, task.name, hashes[one.scope(task.name)], materials[task.name])
         measure, write = _measure(recipe, one, load_model), store.writer("eval").append
         stages.append(run_each(f"eval {one.label}", chunks, measure, write, progress=progress))
-    return EvalReport(tuple(stages), tuple(arms_table(store)))
+    return EvalReport(tuple(stages), tuple(arms_table(store, recipe.arms)))
 
 
 def _set_current(store: WritingStore, hashes: Mapping[str, str], scopes: Set[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, cast
 
 from pydantic import NonNegativeInt, PositiveInt
@@ -114,12 +115,24 @@ def _held_out_documents(seed: int, store: Store, max_documents: int) -> list[Tex
 
 
 def _held_out_clauses(store: Store) -> list[Text]:
-    """Clauses that no prompt shows; one's cluster is its top heading."""
+    """Clauses that no prompt shows; one's cluster is its heading at the first level where their headings differ.
+
+    A spec often has one title, which all clauses share. A clause without a heading of that level stands for itself.
+    """
     sql = """
-        SELECT clause_id, coalesce(path[1], clause_id) AS cluster, text FROM clauses
+        SELECT clause_id, path, text FROM clauses
         WHERE split = 'held_out' AND kind IN ('rule', 'value') ORDER BY ordinal
     """
-    return [Text(row["clause_id"], CLAUSES, row["cluster"], row["text"]) for row in _texts(store, sql)]
+    rows = store.rows(sql)
+    paths = [cast("list[str] | None", row["path"]) or [] for row in rows]
+    level = sum(1 for _ in takewhile(lambda headings: len(set(headings)) == 1, zip(*paths, strict=False)))
+    clusters = [
+        path[level] if level < len(path) else str(row["clause_id"]) for row, path in zip(rows, paths, strict=True)
+    ]
+    return [
+        Text(str(row["clause_id"]), CLAUSES, cluster, str(row["text"]))
+        for row, cluster in zip(rows, clusters, strict=True)
+    ]
 
 
 def _texts(store: Store, sql: str, **parameters: object) -> list[dict[str, str]]:

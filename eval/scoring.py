@@ -90,11 +90,12 @@ def text_bits(
 
     The first token is read behind one BOS (or EOS). A text longer than the model's context, or than
     `max_window_tokens`, is read in windows: each scores the tokens that follow the window before, behind that
-    window's last token, and the last window reaches back as far as it can.
+    window's last token, and the last window reaches back as far as it can. What looks like a special token is read as
+    the characters it is, as training reads it.
     """
     window = min(context_tokens(model), max_window_tokens or context_tokens(model))
     prefix = _prefix_token(tokenizer)
-    encoded = _encode(tokenizer, texts)
+    encoded = _encode(tokenizer, texts, reads_special=False)
     windows = [list(_windows(token_ids, prefix, window)) for token_ids in encoded]
     answers = iter(log_probs(model, [one for of_text in windows for one in of_text], max_batch_tokens))
     results = []
@@ -128,7 +129,7 @@ def _encode_pairs(
         moved = context[len(stem) :] if isinstance(context, str) else ""
         texts.extend((stem, stem + moved + continuation))
     distinct = list(dict.fromkeys(texts))
-    ids = dict(zip(distinct, _encode(tokenizer, distinct), strict=True))
+    ids = dict(zip(distinct, _encode(tokenizer, distinct, reads_special=True), strict=True))
     result: list[tuple[Sequence[int], Sequence[int]]] = []
     for (context, _), stem, whole in zip(pairs, texts[::2], texts[1::2], strict=True):
         given: Sequence[int] = ids[stem] if isinstance(context, str) else context
@@ -137,10 +138,12 @@ def _encode_pairs(
     return result
 
 
-def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[list[int]]:
+def _encode(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], *, reads_special: bool) -> list[list[int]]:
+    """Token ids; `reads_special` for text that a template wrote, where special tokens are meant."""
     if not texts:
         return []
-    return cast("list[list[int]]", tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"])
+    encoded = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=not reads_special, verbose=False)
+    return cast("list[list[int]]", encoded["input_ids"])
 
 
 def _prefix_token(tokenizer: PreTrainedTokenizerBase) -> int:

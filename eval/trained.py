@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.errors import RecipeError, SetupError
+from corpus.errors import RecipeError, SetupError, TrainingError
 from corpus.recipe import Recipe
 from corpus.store import Store
 from corpus.store.identity import content_id
@@ -20,7 +20,7 @@ class TrainedArm:
     arm: str
     seed: int | None
     model_hash: str
-    """The base model, the stage that was trained on it, and the precision it is read in."""
+    """The base model, the stage that was trained on it, and the arithmetic and kind of device that score it."""
     checkpoint: Path | None
     """None for the base model."""
 
@@ -48,40 +48,48 @@ def choose_arms(recipe: Recipe, arms: Sequence[str] | None) -> list[str]:
     return [arm for arm in recipe.arms if arms is None or arm in arms]
 
 
-def trained_arms(recipe: Recipe, store: Store) -> list[TrainedArm]:
-    """Every arm and training seed of the recipe whose checkpoint is there.
+def trained_arms(recipe: Recipe, store: Store) -> tuple[list[TrainedArm], dict[tuple[str, int], str]]:
+    """Every arm and training seed that is trained as the recipe says; and why not, of the others.
 
     Raises:
         SetupError: the base model is not there.
     """
-    from train.model import base_identity
+    from train.model import find_checkpoint, scoring_hash
 
-    base = content_id("model", base_identity(recipe.train), recipe.train.precision)
-    rows = store.rows("SELECT chain, seed, stage_hash, checkpoint FROM stages")
-    stages = {(row["chain"], row["seed"]): row for row in rows}
+    base = scoring_hash(recipe.train)
+    rows = store.rows("SELECT DISTINCT chain, seed, stage_hash FROM all_stages")
+    recorded = {(row["chain"], row["seed"], row["stage_hash"]) for row in rows}
     trained: list[TrainedArm] = []
+    faults: dict[tuple[str, int], str] = {}
     for arm, chain in recipe.arms.items():
         if not chain:
             trained.append(TrainedArm(arm, None, base, None))
             continue
         for seed in recipe.train.seeds:
-            row = stages.get(("+".join(chain), seed))
-            checkpoint = store.root / str(row["checkpoint"]) if row else None
-            if row and checkpoint and checkpoint.is_dir():
-                trained.append(TrainedArm(arm, seed, content_id("model", base, row["stage_hash"]), checkpoint))
-    return trained
+            try:
+                checkpoint, stage_hash = find_checkpoint(recipe, store.root, chain, seed)
+            except TrainingError as error:
+                faults[arm, seed] = str(error)
+                continue
+            if ("+".join(chain), seed, stage_hash) in recorded:
+                trained.append(TrainedArm(arm, seed, content_id("model", base, stage_hash), checkpoint))
+            else:  # training was killed just before its last row
+                faults[arm, seed] = f"{checkpoint} is not in the table stages"
+    return trained, faults
 
 
-def refuse_untrained(recipe: Recipe, chosen: Sequence[str], trained: Sequence[TrainedArm]) -> None:
-    """Check that each chosen arm is there with all training seeds.
+def refuse_untrained(chosen: Sequence[str], faults: Mapping[tuple[str, int], str]) -> None:
+    """Check that each chosen arm is trained as the recipe says, with all training seeds.
 
     Raises:
-        SetupError: one is not; the message names the command.
+        SetupError: one is not; the message says why and names the command.
     """
-    there = {(one.arm, one.seed) for one in trained}
-    wanted = [(arm, seed) for arm in chosen if recipe.arms[arm] for seed in recipe.train.seeds]
-    missing = [(arm, seed) for arm, seed in wanted if (arm, seed) not in there]
+    missing = {(arm, seed): fault for (arm, seed), fault in faults.items() if arm in chosen}
     if missing:
         flags = " ".join(f"--arm {arm}" for arm in dict.fromkeys(arm for arm, _ in missing))
         named = ", ".join(f"{arm} (seed {seed})" for arm, seed in missing)
-        raise SetupError(f"there is no trained model for {named}; run: specmill train RECIPE {flags}")
+        raise SetupError(
+            f"there is no model trained as the recipe says for {named}; run: specmill train RECIPE {flags} (with "
+            "the same -o, if any)"
+            + "".join(f"\n  {arm} (seed {seed}): {fault}" for (arm, seed), fault in missing.items())
+        )

@@ -11,7 +11,7 @@ from typing import cast
 import pyarrow as pa
 
 from corpus.errors import RecipeError
-from corpus.held_out import is_held_out_document
+from corpus.held_out import hold_out_of, is_held_out_document
 from corpus.recipe import Mix, Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
@@ -170,6 +170,7 @@ def _about(recipe: Recipe, name: str, settings: Mix, cells: Sequence[Filled], nu
         "tokenizer": {"model": recipe.train.model, "revision": recipe.train.revision},
         "recipe_hash": recipe.recipe_hash(),
         "seed": recipe.seed,
+        "hold_out": hold_out_of(recipe),
         "parts": [
             {
                 "set": filled.cell.set,

@@ -9,15 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, TrainingError
 from corpus.recipe import Recipe, StageSettings
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
-from train.shards import MANIFEST, Mix, find_mix, mix_folder
+from train.shards import Mix, find_mix
 
 TRAIN_CODE_VERSION = 1
 """Part of every stage's hash: raised when the same data and settings would train something else."""
+CHECKPOINTS = "checkpoints"
+"""The folder of finished checkpoints, below the run's."""
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,12 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
     """The stage runs of `chains` with every seed, parents before children.
 
     Raises:
-        TrainingError: a mix has no shards yet.
+        TrainingError: a mix has no shards yet, or was made with another seed or hold-out.
     """
     from train.model import base_identity, precision_of
 
-    mixes = {stage: find_mix(run_folder, recipe.train.stages[stage].data) for chain in chains for stage in chain}
+    stages = dict.fromkeys(stage for chain in chains for stage in chain)
+    mixes = {stage: find_mix(recipe, run_folder, recipe.train.stages[stage].data) for stage in stages}
     base = base_identity(recipe.train) if chains else ""
     made: dict[tuple[tuple[str, ...], int], StageRun] = {}
     for seed in recipe.train.seeds:
@@ -148,7 +151,7 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
                 precision_of(recipe.train),
                 seed,
             )
-            folder = run_folder / "checkpoints" / name / f"seed-{seed}"
+            folder = run_folder / CHECKPOINTS / name / f"seed-{seed}"
             made[chain, seed] = StageRun(name, chain[-1], seed, settings, mix, base, parent, stage_hash, folder)
     return list(made.values())
 
@@ -182,8 +185,12 @@ def _train_if_missing(run: StageRun, recipe: Recipe, store: WritingStore, progre
 
 
 def _has_data(recipe: Recipe, run_folder: Path, chain: tuple[str, ...]) -> bool:
-    folders = (mix_folder(run_folder, recipe.train.stages[stage].data) for stage in chain)
-    return all((folder / MANIFEST).is_file() for folder in folders)
+    try:
+        for stage in chain:
+            find_mix(recipe, run_folder, recipe.train.stages[stage].data)
+    except TrainingError:
+        return False
+    return True
 
 
 def _has_row(store: Store, run: StageRun) -> bool:

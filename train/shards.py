@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import cast
 
 from corpus.errors import DataError, TrainingError
+from corpus.held_out import hold_out_of
+from corpus.recipe import Recipe
 from corpus.store.identity import file_id
 
 MANIFEST = "manifest.json"
@@ -24,6 +26,10 @@ class Mix:
     """`documents` or `chats`."""
     data_hash: str
     """Identity of what it holds, in order."""
+    seed: int
+    """The seed that decided which documents and clauses stayed out of it."""
+    hold_out: Mapping[str, object]
+    """How many of them: see `corpus.held_out.hold_out_of`."""
     num_rows: int
     shard_hashes: Mapping[str, str]
     """Hash of each Parquet file, in order."""
@@ -72,18 +78,47 @@ def mix_folder(run_folder: Path, data: str) -> Path:
     return (run_folder.parent / other_run if other_run else run_folder) / "shards" / name
 
 
-def find_mix(run_folder: Path, data: str) -> Mix:
+def find_mix(recipe: Recipe, run_folder: Path, data: str) -> Mix:
     """The finished mix that a stage's `data` names.
 
     Raises:
-        TrainingError: its shards are not there; the message names the verb that makes them.
+        TrainingError: its shards are not there (the message names the verb that makes them), or they may hold
+            documents or clauses that this recipe measures as unseen.
     """
     other_run, _, name = data.rpartition(":")
     folder = mix_folder(run_folder, data)
+    again = f"specmill mix {f'the recipe of run {other_run!r}' if other_run else 'RECIPE'} {name}"
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        whose = f"the recipe of run '{other_run}'" if other_run else "RECIPE"
-        raise TrainingError(f"there are no shards in {folder}; make them with: specmill mix {whose} {name}") from None
+        raise TrainingError(f"there are no shards in {folder}; make them with: {again}") from None
+    if differing := _other_hold_out(recipe, manifest):
+        both = "give both recipes one seed and one spec.hold_out, then " if other_run else ""
+        raise TrainingError(
+            f"the mix in {folder} may hold documents or clauses that this recipe measures as unseen: it was made with "
+            f"{differing}; {both}make it again with: {again}"
+        )
     hashes = {str(shard["file"]): str(shard["hash"]) for shard in manifest["shards"]}
-    return Mix(name, folder, manifest["kind"], manifest["data_hash"], int(manifest["num_rows"]), hashes)
+    return Mix(
+        name,
+        folder,
+        manifest["kind"],
+        manifest["data_hash"],
+        manifest["seed"],
+        manifest["hold_out"],
+        int(manifest["num_rows"]),
+        hashes,
+    )
+
+
+def _other_hold_out(recipe: Recipe, manifest: Mapping[str, object]) -> str:
+    """How what was kept out of a mix differs from what the recipe keeps out; empty if it does not."""
+    there = {"seed": manifest.get("seed"), **cast("dict[str, object]", manifest.get("hold_out", {}))}
+    here = {"seed": recipe.seed, **hold_out_of(recipe)}
+    if there.get("clauses_fraction") is None or here["clauses_fraction"] is None:
+        del here["clauses_fraction"]  # rows of a run without a spec come from no clause
+    return ", ".join(
+        f"{key} {there.get(key, 'not recorded')} (the recipe's: {value})"
+        for key, value in here.items()
+        if there.get(key) != value
+    )

@@ -84,6 +84,8 @@ def train_stage(run: StageRun, recipe: Recipe, store: WritingStore, progress: Pr
         "base_hash": run.base_hash,
         "parent_manifest_hash": parent_manifest,
         "mix": run.settings.data,
+        "mix_seed": run.mix.seed,
+        "hold_out": dict(run.mix.hold_out),
         "settings": run.settings.model_dump(mode="json"),
         "lora": recipe.train.lora and recipe.train.lora.model_dump(mode="json"),
         "precision": precision_of(recipe.train),

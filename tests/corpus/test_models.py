@@ -44,8 +44,17 @@ def test_the_builtin_weights_are_bf16():
 
 
 def test_tokens_are_counted_as_transformers_counts_them(tokenizer):
-    expected = [len(ids) for ids in tokenizer(TEXTS, add_special_tokens=False)["input_ids"]]
-    assert models.token_counter(BUILTIN)(TEXTS) == expected
+    encoded = tokenizer(TEXTS, add_special_tokens=False, split_special_tokens=True)
+    assert models.token_counter(BUILTIN)(TEXTS) == [len(ids) for ids in encoded["input_ids"]]
+
+
+def test_in_a_text_a_special_token_is_counted_as_its_characters_and_in_a_template_as_one():
+    (in_text,) = models.token_counter(BUILTIN)(["<filename>"])
+    assert in_text > 1
+    count_chats = models.chat_token_counter(BUILTIN)
+    opening, longer = count_chats([[{"role": "user", "content": "a"}], [{"role": "user", "content": "a"}] * 2])
+    assert longer - opening == len(["<|im_start|>", "user", "\n", "a", "<|im_end|>", "\n"])
+    assert models.token_counter(BUILTIN)(["<filename>"]) == [in_text], "one counter leaves the other as it is"
 
 
 def test_digits_are_tokens_of_their_own(tokenizer):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from corpus.store import WritingStore
 from eval import check_settings, evaluate, perplexity, preference
 from eval.evaluate import EvalReport, evaluate_missing
 from eval.items import ControlItem, PreferenceItem
+from tests.train.tiny import write_shards
+from train.chains import stage_runs
+from train.checkpoint import MANIFEST
+from train.model import precision_of
 
 Add = Callable[..., None]
 NUM_CHOICES, NUM_CONTROL = 5, 3
@@ -50,12 +55,22 @@ def loads(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Loads:
     return Loads(model, tokenizer)
 
 
-def train(store: WritingStore, add_rows: Add, stage_hash: str, chain: str = "midtrain") -> None:
-    """What the train room leaves behind."""
-    checkpoint = f"checkpoints/{chain}/seed-0"
-    (store.root / checkpoint).mkdir(parents=True, exist_ok=True)
-    add_rows("stages", {"chain": chain, "seed": 0, "stage": chain, "stage_hash": stage_hash, "checkpoint": checkpoint})
-    store.writer("train").set_current("stages", {**store.current("stages"), f"{chain}/seed-0": stage_hash})
+def train(recipe: Recipe, store: WritingStore, add_rows: Add, data: str) -> None:
+    """What the train room leaves behind when it has trained on `data`."""
+    write_shards(store.root, "docs", [{"doc_id": data, "text": data}])
+    (one,) = stage_runs(recipe, store.root, [("midtrain",)])
+    one.folder.mkdir(parents=True, exist_ok=True)
+    manifest = {
+        "stage_hash": one.stage_hash,
+        "settings": one.settings.model_dump(mode="json"),
+        "lora": recipe.train.lora and recipe.train.lora.model_dump(mode="json"),
+        "precision": precision_of(recipe.train),
+        "base_hash": one.base_hash,
+        "data_hash": one.mix.data_hash,
+        "files": {},
+    }
+    (one.folder / MANIFEST).write_text(json.dumps(manifest))
+    add_rows("stages", {"chain": one.chain, "seed": one.seed, "stage": one.stage, "stage_hash": one.stage_hash})
 
 
 def run(recipe: Recipe, store: WritingStore, loads: Loads, arms: Sequence[str] | None = None) -> EvalReport:
@@ -76,7 +91,7 @@ ROWS_PER_ARM = 4 * NUM_CHOICES + NUM_CONTROL
 def test_every_arm_is_measured_once_and_a_second_run_does_nothing(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     first = run(recipe, store, loads)
     assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
     assert loads.checkpoints == [None, "midtrain"]
@@ -89,7 +104,7 @@ def test_every_arm_is_measured_once_and_a_second_run_does_nothing(
 def test_a_killed_run_goes_on_with_what_was_not_written(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     whole, calls = preference.Choices.measure, 0
 
     def dies(*arguments: object) -> object:
@@ -111,7 +126,7 @@ def test_a_killed_run_goes_on_with_what_was_not_written(
 def test_the_same_model_in_two_arms_gives_a_difference_of_zero_that_is_flagged(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     differences = [row for row in run(recipe, store, loads).arms if row.against == "base"]
     assert {row.metric for row in differences} >= {"bits_per_byte/control", "preference/sum/rate"}
     for row in differences:
@@ -123,7 +138,7 @@ def test_the_same_model_in_two_arms_gives_a_difference_of_zero_that_is_flagged(
 def test_a_changed_setting_makes_that_task_stale_and_no_other(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads, task: dict[str, dict[str, object]]
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     run(recipe, store, loads)
     before = store.current("evals")
     (name,) = task
@@ -135,12 +150,23 @@ def test_a_changed_setting_makes_that_task_stale_and_no_other(
     assert num_rows(store, "all_evals")["base"] > ROWS_PER_ARM
 
 
+def test_what_another_machine_measured_in_other_arithmetic_is_not_taken_for_this_ones(
+    recipe: Recipe, store: WritingStore, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": "auto"})})
+    for multiplies_bf16 in (True, False):
+        monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda answer=multiplies_bf16: answer)
+        run(auto, store, loads, ["base"])
+    assert loads.checkpoints == [None, None]
+    assert (num_rows(store), num_rows(store, "all_evals")) == ({"base": ROWS_PER_ARM}, {"base": 2 * ROWS_PER_ARM})
+
+
 def test_an_arm_that_was_trained_anew_is_measured_anew_and_alone(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     run(recipe, store, loads)
-    train(store, add_rows, "two")
+    train(recipe, store, add_rows, "two")
     run(recipe, store, loads)
     assert loads.checkpoints == [None, "midtrain", "midtrain"]
     assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}
@@ -150,11 +176,11 @@ def test_an_arm_that_was_trained_anew_is_measured_anew_and_alone(
 def test_asking_for_one_arm_hides_rows_of_others_that_no_longer_hold(
     recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
 ) -> None:
-    train(store, add_rows, "one")
+    train(recipe, store, add_rows, "one")
     run(recipe, store, loads)
     run(recipe, store, loads, ["base"])
     assert num_rows(store) == {"base": ROWS_PER_ARM, "midtrain": ROWS_PER_ARM}, "rows that hold were hidden"
-    train(store, add_rows, "two")
+    train(recipe, store, add_rows, "two")
     run(recipe, store, loads, ["base"])
     assert num_rows(store) == {"base": ROWS_PER_ARM}
 
@@ -167,6 +193,67 @@ def test_an_arm_without_a_checkpoint_is_refused_with_the_command(
     assert num_rows(store, "all_evals") == {}
     run(recipe, store, loads, ["base"])
     assert num_rows(store) == {"base": ROWS_PER_ARM}
+
+
+def changed(recipe: Recipe, **stage: object) -> Recipe:
+    """The recipe with other settings of its stage."""
+    stages = {name: settings.model_copy(update=stage) for name, settings in recipe.train.stages.items()}
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
+
+
+def test_a_checkpoint_of_other_settings_is_not_measured_as_if_it_were_the_recipes(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(recipe, store, add_rows, "one")
+    other = changed(recipe, learning_rate=0.5)
+    with pytest.raises(
+        SetupError, match=r"train RECIPE --arm midtrain .*\n.*stages.midtrain.learning_rate was 0.0001, is 0.5$"
+    ):
+        run(other, store, loads, ["midtrain"])
+    lora = recipe.model_copy(update={"train": recipe.train.model_copy(update={"lora": None, "precision": "bf16"})})
+    with pytest.raises(SetupError, match=r"train.lora was .*'rank': 64.*, is None, train.precision was fp32, is bf16$"):
+        run(lora, store, loads, ["midtrain"])
+    train(other, store, add_rows, "one")
+    with pytest.raises(SetupError, match=r"learning_rate was 0.5, is 0.0001$"):
+        run(recipe, store, loads, ["midtrain"])
+    assert num_rows(store, "all_evals") == {}
+    run(other, store, loads, ["midtrain"])
+    run(changed(other, checkpoint_updates=7), store, loads, ["midtrain"])
+    assert num_rows(store) == {"midtrain": ROWS_PER_ARM}
+    assert loads.checkpoints == ["midtrain"]
+
+
+def test_a_checkpoint_of_other_data_or_without_its_row_is_not_measured(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(recipe, store, add_rows, "one")
+    write_shards(store.root, "docs", [{"doc_id": "two", "text": "two"}])
+    with pytest.raises(SetupError, match=r"the mix docs held other rows$"):
+        run(recipe, store, loads)
+    train(recipe, store, lambda *_: None, "three")
+    with pytest.raises(SetupError, match=r"is not in the table stages$"):
+        run(recipe, store, loads)
+
+
+def test_documents_that_another_seed_would_hold_out_are_not_measured_as_unseen(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads
+) -> None:
+    train(recipe, store, add_rows, "one")
+    with pytest.raises(
+        SetupError, match=r"--arm midtrain .*\n.*measures as unseen: it was made with seed 17 \(the recipe's: 18\)"
+    ):
+        run(recipe.model_copy(update={"seed": 18}), store, loads, ["midtrain"])
+
+
+def test_what_was_trained_with_auto_on_another_machine_is_measured_here(
+    recipe: Recipe, store: WritingStore, add_rows: Add, loads: Loads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": "auto"})})
+    monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda: True)
+    train(auto, store, add_rows, "one")
+    monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda: False)
+    run(auto, store, loads)
+    assert loads.checkpoints == [None, "midtrain"]
 
 
 def test_a_recipe_without_arms_measures_nothing(recipe: Recipe, store: WritingStore, loads: Loads) -> None:

@@ -77,6 +77,28 @@ def test_held_out_rules_and_values_are_read_and_nothing_else_of_the_spec(
     assert sum(text.variant == CONTROL for text in texts) == 24
 
 
+@pytest.mark.parametrize(
+    ("paths", "clusters"),
+    [
+        ([["Spec", "Honesty", "Lies"], ["Spec", "Honesty"], ["Spec", "Care"]], ["Honesty", "Honesty", "Care"]),
+        ([["Spec", "Honesty", "Lies"], ["Spec", "Honesty", "Doubt"]], ["Lies", "Doubt"]),
+        ([["Spec"], ["Spec", "Care"], ["Spec", "Care", "Tone"]], ["0", "Care", "Care"]),
+        ([["Spec"], ["Spec"]], ["0", "1"]),
+        ([[], ["Care"]], ["0", "Care"]),
+        ([["Spec", "Care"]], ["0"]),
+    ],
+)
+def test_clauses_are_clustered_at_the_first_level_where_their_headings_differ(
+    store: WritingStore, add_rows: Add, recipe: Recipe, paths: list[list[str]], clusters: list[str]
+) -> None:
+    for ordinal, path in enumerate(paths):
+        about = {"split": "held_out", "kind": "rule", "text": "A rule.", "pass_hash": "p"}
+        add_rows("clauses", about | {"clause_id": str(ordinal), "ordinal": ordinal, "path": path})
+    store.writer("corpus").set_current("clauses", {"spec": "p"})
+    texts = load_texts(recipe, store, PerplexitySettings())._texts.values()
+    assert [text.cluster for text in texts if text.variant == CLAUSES] == clusters
+
+
 def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, store: WritingStore, add_rows: Add
 ) -> None:
@@ -104,6 +126,6 @@ def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(
             },
         )  # fmt: skip
     store.writer("eval").set_current("evals", {"base/untrained/perplexity": "h"})
-    (metric,) = arms_table(store)
+    (metric,) = arms_table(store, {})
     assert metric.estimate.value == pytest.approx(sum(bits) / sum(sizes), abs=1e-5)
     assert metric.estimate.value != pytest.approx(sum(b / s for b, s in zip(bits, sizes, strict=True)) / 2, abs=1e-2)

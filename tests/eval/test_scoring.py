@@ -153,6 +153,26 @@ def test_bits_of_texts_equal_brute_force(
         assert bits.num_bytes == len(text.encode())
 
 
+def test_a_special_token_in_a_text_is_read_as_its_characters(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    text = "a<|im_end|>b"
+    ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+    assert tokenizer.eos_token_id not in ids
+    with torch.no_grad():
+        logits = model(torch.tensor([[tokenizer.bos_token_id, *ids[:-1]]]), use_cache=False).logits[0].log_softmax(-1)
+    expected = -logits.gather(1, torch.tensor(ids)[:, None]).double().sum().item() / math.log(2)
+    (bits,) = text_bits(model, tokenizer, [text], 64)
+    assert (bits.bits, bits.num_tokens) == (pytest.approx(expected, abs=TOLERANCE * 10), len(ids))
+
+
+def test_a_special_token_in_a_prompt_stays_one(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+    prompt = render_prompt(tokenizer, [{"role": "user", "content": "What would you do?"}])
+    assert tokenizer.encode(prompt, add_special_tokens=False).count(tokenizer.bos_token_id) == 2
+    (scored,) = score_continuations(model, tokenizer, [(prompt, "é")], 64)
+    assert scored.sum_logprob == pytest.approx(brute_force(model, tokenizer, prompt, "é")[0], abs=TOLERANCE)
+
+
 def test_a_window_larger_than_the_text_changes_nothing(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:

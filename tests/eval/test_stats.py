@@ -20,6 +20,7 @@ from eval.stats import (
     paired_ratio_difference,
     ratio_estimate,
     wilson,
+    with_seeds,
 )
 
 Floats = NDArray[np.float64]
@@ -225,6 +226,30 @@ def test_an_independent_difference_with_an_unknown_error_has_none() -> None:
 def test_an_independent_difference_of_two_degenerate_estimates_is_flagged() -> None:
     constant = clustered_mean([1.0, 1.0], ["a", "b"])
     assert independent_difference(constant, constant) == Estimate(0, 0, 0, 0, 4, 4, degenerate=True)
+
+
+def test_the_spread_between_seeds_is_added_to_that_between_clusters() -> None:
+    y, _, groups = design(8)
+    clustered = clustered_mean(y.tolist(), groups)
+    assert clustered.standard_error is not None
+    by_seed = [float(y.mean()) + shift for shift in (-20.0, 5.0, 15.0)]
+    between, within = float(np.var(by_seed, ddof=1)) / 3, clustered.standard_error**2
+    seeded = with_seeds(clustered, by_seed)
+    assert seeded.standard_error == pytest.approx(math.sqrt(within + between), rel=1e-12)
+    assert seeded.df == pytest.approx((within + between) ** 2 / (within**2 / 11 + between**2 / 2), rel=1e-12)
+    assert (seeded.value, seeded.n, seeded.clusters) == (clustered.value, clustered.n, 12)
+    assert with_seeds(clustered, by_seed[:2]).df == 1
+    assert with_seeds(clustered, by_seed[:1]) == with_seeds(clustered, []) == clustered
+
+
+def test_seeds_alone_can_vary_and_what_varies_nowhere_is_flagged() -> None:
+    constant = clustered_mean([1.0, 1.0], ["a", "b"])
+    seeds_only = with_seeds(constant, [0.0, 1.0, 2.0])
+    assert (seeds_only.standard_error, seeds_only.df) == (pytest.approx(1 / math.sqrt(3)), pytest.approx(2))
+    assert not seeds_only.degenerate
+    assert with_seeds(constant, [1 / 3, 1 / 3, 1 / 3]) == constant
+    undefined = clustered_mean([4.0, 5.0], ["a", "a"])
+    assert with_seeds(undefined, [4.0, 5.0, 6.0]) == undefined
 
 
 @pytest.mark.parametrize("df", [8, 26, 71, 1000])

@@ -7,10 +7,12 @@ import random
 from collections.abc import Callable, Mapping
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from eval.metrics import Metric, OverSeeds
 from eval.stats import Estimate, clustered_mean, paired_difference, ratio_estimate
 
 Floats = NDArray[np.float64]
@@ -68,6 +70,56 @@ def test_the_interval_of_a_paired_difference_covers_the_truth_in_95_percent_of_2
         return paired_difference(a, b, clusters), 0.4
 
     assert 0.93 <= coverage(draw) <= 0.97
+
+
+NAMES = [f"i{k}" for k in range(len(GROUPS))]
+CLUSTERS = dict(zip(NAMES, map(str, GROUPS.tolist()), strict=True))
+
+
+def seeded(rng: np.random.Generator, num_seeds: int, spread: float, items: Floats) -> Metric:
+    """A metric of seeds that differ by `spread` (standard deviation) around `items`, which they all answer."""
+    each = items + spread * rng.normal(size=(num_seeds, 1)) + 0.5 * rng.normal(size=(num_seeds, len(items)))
+    return Metric({seed: dict(zip(NAMES, one, strict=True)) for seed, one in enumerate(each.tolist())}, None, CLUSTERS)
+
+
+@pytest.mark.parametrize("num_seeds", [2, 3, 5])
+def test_the_interval_over_training_seeds_covers_the_truth_and_that_of_items_alone_does_not(num_seeds: int) -> None:
+    spread = 0.3 * math.sqrt(num_seeds)
+
+    def metric(rng: np.random.Generator) -> OverSeeds:
+        return seeded(rng, num_seeds, spread, 0.3 + shifted(rng)).value()
+
+    covered = coverage(lambda rng: (metric(rng).estimate(), 0.3), designs=1000)
+    assert covered >= 0.93
+    assert num_seeds == 2 or covered <= 0.98
+    assert coverage(lambda rng: (metric(rng).items, 0.3), designs=1000) < 0.85
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 1.0])
+def test_the_interval_over_three_seeds_covers_the_truth_however_much_they_differ(spread: float) -> None:
+    def draw(rng: np.random.Generator) -> tuple[Estimate, float]:
+        return seeded(rng, 3, spread, 0.3 + shifted(rng)).value().estimate(), 0.3
+
+    assert 0.91 <= coverage(draw, designs=1000) <= 0.98
+
+
+@pytest.mark.parametrize("against_base", [True, False])
+def test_the_interval_of_a_difference_between_arms_covers_the_truth_over_seeds(against_base: bool) -> None:
+    """The arms share items, and trained ones what a seed does to both: pairing takes that out."""
+
+    def difference(rng: np.random.Generator) -> OverSeeds:
+        items = rng.normal(0, 5, len(GROUPS))
+        other = seeded(rng, 1 if against_base else 3, 0.0 if against_base else 2.0, items)
+        if against_base:
+            other.scores[None] = other.scores.pop(0)
+        arm = seeded(rng, 3, 0.6, 0.4 + shifted(rng))
+        for seed, scores in arm.scores.items():
+            shared = other.scores[None if against_base else seed]
+            arm.scores[seed] = {item: score + shared[item] for item, score in scores.items()}
+        return arm.minus(other)
+
+    assert 0.91 <= coverage(lambda rng: (difference(rng).estimate(), 0.4), designs=1000) <= 0.98
+    assert coverage(lambda rng: (difference(rng).items, 0.4), designs=1000) < 0.8
 
 
 Row = tuple[float, float, str]

@@ -142,6 +142,8 @@ def test_no_held_out_document_is_in_a_mix_and_the_report_counts_them(run, make_p
     report = build_mix(recipe, run.store, "all", run.progress)
     assert set(written(run, "all").column("doc_id").to_pylist()) == {f"d{index}" for index in range(60)} - held_out
     assert report.num_held_out == len(held_out)
+    manifest = json.loads((report.folder / "manifest.json").read_bytes())
+    assert (manifest["seed"], manifest["hold_out"]) == (3, {"documents_one_in": 10, "clauses_fraction": None})
 
 
 def test_only_curated_rows_are_mixed(run, make_prose: Prose) -> None:

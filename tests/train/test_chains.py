@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import load_file
 
 from corpus.errors import DataError, RecipeError, TrainingError
+from corpus.recipe import Spec
 from corpus.stage import Silent
 from corpus.store import Writer, open_reader, open_writer
 from tests.train.tiny import Notes, chat_rows, document_rows, write_shards
 from train import train_chains
 from train.checkpoint import read_manifest
-from train.model import ADAPTER_FILE
+from train.model import ADAPTER_FILE, find_checkpoint
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
 """With dropout, so that a resumed run would show a generator that was not put back."""
@@ -125,7 +126,24 @@ def test_a_chain_records_where_it_comes_from(recipe, whole):
     assert child["data_hash"] == shards["data_hash"]
     assert child["base_hash"] == parent["base_hash"]
     assert child["settings"]["seq_tokens"] == 64
+    assert (child["mix_seed"], child["hold_out"]["documents_one_in"]) == (17, 10)
     assert child["recipe_hash"] == recipe.recipe_hash()
+
+
+def test_what_was_trained_is_found_and_what_the_recipe_no_longer_says_is_named(recipe, whole):
+    chain = ["midtrain", "sft"]
+    folder, stage_hash = find_checkpoint(recipe, whole, chain, 0)
+    assert folder == whole / "checkpoints/midtrain+sft/seed-0"
+    assert stage_hash == read_manifest(folder)["stage_hash"]
+    stages = {name: stage.model_copy() for name, stage in recipe.train.stages.items()}
+    stages["midtrain"] = stages["midtrain"].model_copy(update={"epochs": 2})
+    changed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
+    with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was 1, is 2$"):
+        find_checkpoint(changed, whole, chain[:1], 0)
+    with pytest.raises(TrainingError, match="otherwise than the recipe says: the stage before it"):
+        find_checkpoint(changed, whole, chain, 0)
+    with pytest.raises(TrainingError, match="no whole checkpoint"):
+        find_checkpoint(recipe, whole, chain, 1)
 
 
 def test_both_arms_see_the_same_sft_rows_in_the_same_order(recipe, tmp_path):
@@ -272,6 +290,43 @@ def test_a_stage_reads_the_mix_of_the_run_beside_it(make_recipe, tmp_path):
     train(recipe, tmp_path / "run", ["midtrain"])
     manifest = json.loads((tmp_path / "other/shards/docs/manifest.json").read_text())
     assert open_reader(tmp_path / "run").rows("SELECT data_hash FROM stages") == [{"data_hash": manifest["data_hash"]}]
+
+
+@pytest.mark.parametrize(
+    ("about", "message"),
+    [
+        ({"seed": 18}, r"seed 18 \(the recipe's: 17\)"),
+        ({"hold_out": {}}, "documents_one_in not recorded"),
+        (
+            {"hold_out": {"documents_one_in": 10, "clauses_fraction": 0.2}},
+            r"made with clauses_fraction 0.2 \(the recipe's: 0.1\)",
+        ),
+    ],
+    ids=["another seed", "made before it was recorded", "other clauses held out"],
+)
+def test_a_mix_that_may_hold_what_this_run_measures_as_unseen_is_refused(make_recipe, tmp_path, about, message):
+    stage = {"data": "other:docs", "seq_tokens": 64, "batch_tokens": 64}
+    recipe = make_recipe(stages={"midtrain": stage, "sft": stage | {"data": "sft"}})
+    recipe = recipe.model_copy(update={"spec": Spec(path="spec.md")})
+    write_shards(tmp_path / "other", "docs", document_rows(6), **about)
+    with pytest.raises(TrainingError, match=f"{message}.*give both .* specmill mix the recipe of run 'other' docs"):
+        train(recipe, tmp_path / "run", ["midtrain"])
+    write_shards(tmp_path / "run", "sft", chat_rows(4), kind="chats")
+    assert len(train(recipe, tmp_path / "run", ["sft"]).stages) == 1, "a chain without that mix is trained"
+
+
+def test_a_mix_of_another_run_without_a_spec_holds_no_clause(make_recipe, tmp_path):
+    recipe = make_recipe().model_copy(update={"spec": Spec(path="spec.md")})
+    fill_run(tmp_path / "run")
+    assert len(train(recipe, tmp_path / "run", ["midtrain"]).stages) == 1
+
+
+def test_a_mix_made_before_the_seed_was_changed_is_refused(recipe, tmp_path):
+    fill_run(tmp_path / "run")
+    with pytest.raises(
+        TrainingError, match=r"seed 17 \(the recipe's: 18\); make it again with: specmill mix RECIPE docs"
+    ):
+        train(recipe.model_copy(update={"seed": 18}), tmp_path / "run", ["midtrain"])
 
 
 def test_a_mix_that_was_not_made_is_named_with_the_verb_that_makes_it(recipe, tmp_path):

@@ -12,7 +12,16 @@ from corpus.errors import TrainingError
 from tests.train.tiny import tiny_model
 from train.checkpoint import MANIFEST, check_parent, read_manifest, write_checkpoint, write_folder
 from train.loop import Trainer
-from train.model import ADAPTER_FILE, Compute, base_identity, load_for_scoring, load_tokenizer, load_trainable, stop_ids
+from train.model import (
+    ADAPTER_FILE,
+    Compute,
+    base_identity,
+    load_for_scoring,
+    load_tokenizer,
+    load_trainable,
+    scoring_hash,
+    stop_ids,
+)
 from train.plan import Segment, flatten, make_plan
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -109,6 +118,31 @@ def test_all_weights_are_trained_and_saved_where_the_recipe_has_no_adapter(make_
     assert torch.equal(logits_of(continued), logits_of(model))
     with pytest.raises(TrainingError, match="do not go together"):
         load_trainable(make_recipe().train, tmp_path / "all", seed=0)
+
+
+def test_all_weights_are_scored_in_the_fp32_that_they_were_saved_in(make_recipe, tmp_path):
+    recipe = make_recipe(lora=None, precision="bf16")
+    model, _ = load_trainable(recipe.train, None, seed=0)
+    trainer_for(model, recipe.train.stages["midtrain"]).update(0)
+    write_checkpoint(tmp_path / "all", model, None, load_tokenizer(recipe.train), {})
+    loaded, _ = load_for_scoring(recipe, tmp_path / "all")
+    assert torch.equal(logits_of(loaded), logits_of(model))
+    base, _ = load_for_scoring(recipe, None)
+    assert torch.equal(logits_of(base), logits_of(tiny_model())), "the arms differ by training, not by rounding"
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
+
+
+def test_the_scoring_hash_holds_the_precision_that_auto_comes_to_and_the_kind_of_device(make_recipe, monkeypatch):
+    def hash_of(**train):
+        return scoring_hash(make_recipe(**train).train)
+
+    fp32, bf16 = hash_of(precision="fp32"), hash_of(precision="bf16")
+    for multiplies_bf16, expected in ((True, bf16), (False, fp32)):
+        monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda answer=multiplies_bf16: answer)
+        assert hash_of(precision="auto") == expected
+    assert hash_of(precision="bf16", lora=None) == hash_of(precision="fp32", lora=None), "all weights are read in fp32"
+    monkeypatch.setattr("train.model.choose_compute", lambda train: Compute(torch.device("meta"), torch.float32))
+    assert hash_of(precision="fp32") != fp32
 
 
 def test_a_parent_of_another_shape_is_refused(trained, make_recipe):

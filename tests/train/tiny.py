@@ -39,8 +39,10 @@ def tiny_model(kind="llama", vocab_size=320, **changes):
         return made(config(**shape)).float()
 
 
-def write_shards(run_folder: Path, mix: str, rows: Sequence[Mapping[str, object]], kind: str = "documents") -> None:
-    """The train-ready shards of a mix, in two files."""
+def write_shards(
+    run_folder: Path, mix: str, rows: Sequence[Mapping[str, object]], kind: str = "documents", **about: object
+) -> None:
+    """The train-ready shards of a mix, in two files; `about` replaces keys of the manifest."""
     folder = run_folder / "shards" / mix
     folder.mkdir(parents=True, exist_ok=True)
     half = (len(rows) + 1) // 2
@@ -51,7 +53,8 @@ def write_shards(run_folder: Path, mix: str, rows: Sequence[Mapping[str, object]
         shards.append({"file": file, "rows": len(some), "hash": file_id(folder / file)})
     data_hash = content_id("data", [dict(row) for row in rows])
     manifest = {"mix": mix, "kind": kind, "data_hash": data_hash, "num_rows": len(rows), "shards": shards}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    held_out = {"seed": 17, "hold_out": {"documents_one_in": 10, "clauses_fraction": None}}
+    (folder / "manifest.json").write_text(json.dumps(manifest | held_out | about))
 
 
 def document_rows(count: int) -> list[dict[str, object]]:
