@@ -1,8 +1,9 @@
 """Generated tokens per second: our engine under `run_stage`, beside bare `LLM.generate` on the same prompts.
 
-Both run in turn, each in a process of its own. Ours does what a real stage does: it renders the chat template,
-keeps a bounded number of requests open, judges every reply and makes its row of the calls table. The bare one gets
-token ids that were made beforehand, all at once, and vLLM's own scheduling defaults for offline work.
+Both run in turn, each in a process of its own, with the same environment, arithmetic, number of sequences, batch and
+cache; with the prefix cache on, then off. Ours does what a real stage does: it renders the chat template, keeps a
+bounded number of requests open, judges every reply and makes its row of the calls table. The bare one gets token ids
+that were made beforehand, all at once.
 
     python benchmarks/engine_speed.py --repeats 3
 """
@@ -13,20 +14,27 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
-from pathlib import Path
 
+from corpus.console import show_table
 from corpus.engine import Message, Request, ask, open_engine
+from corpus.hardware import cpu_multiplies_bf16, machine_name
 from corpus.models import model_folder
 from corpus.privacy import no_telemetry
 from corpus.recipe import EngineSettings
 from corpus.stage import Done, Silent, run_stage
 
-ROOT = Path(__file__).resolve().parent.parent
+MODEL = "builtin:smollm2-135m"
+ENVIRONMENT = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+               "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_LOGGING_STREAM": "ext://sys.stderr"}  # fmt: skip
+"""What our engine sets for itself, set for both sides."""
+MAX_SEQUENCES = 128
+BATCHED_TOKENS = 2048
+"""vLLM's own choice for an engine such as ours; for `LLM.generate` it would take another."""
+CACHE_BYTES = 3 << 30
 GENRES = ["an internal memo", "a forum discussion", "a design review", "a letter", "an incident report"]
 TOPICS = ["admitting a mistake", "declining kindly", "asking before acting", "citing a source", "keeping a secret"]
 PLACES = ["in a hospital", "at a harbour", "in a small school", "in a newsroom", "at a repair shop", "in a library"]
@@ -48,10 +56,26 @@ def requests(num_prompts: int, max_tokens: int) -> list[Request]:
     return made
 
 
-async def ours(asked: list[Request]) -> dict[str, float]:
+def options(prefix_caching: bool) -> dict[str, object]:
+    """Arguments of vLLM that both sides get; on a CPU also those that our engine chooses there."""
+    from vllm.platforms import current_platform
+
+    given: dict[str, object] = {
+        "max_num_seqs": MAX_SEQUENCES,
+        "max_num_batched_tokens": BATCHED_TOKENS,
+        "kv_cache_memory_bytes": CACHE_BYTES,
+        "enable_prefix_caching": prefix_caching,
+    }
+    if current_platform.is_cpu():
+        given |= {"dtype": "bfloat16" if cpu_multiplies_bf16() else "float32", "enforce_eager": True}
+    return given
+
+
+async def ours(asked: list[Request], prefix_caching: bool) -> dict[str, float]:
     """The stage that writes documents, without the disk."""
     rows: list[dict[str, object]] = []
-    async with open_engine(EngineSettings(), SEED) as engine:
+    settings = EngineSettings(model=MODEL, max_in_flight=MAX_SEQUENCES, options=options(prefix_caching))
+    async with open_engine(settings, SEED) as engine:
         await engine.complete(asked[0])
 
         async def write(n: int) -> Done:
@@ -71,18 +95,11 @@ async def ours(asked: list[Request]) -> dict[str, float]:
     return {"tokens": sum(int(str(row["completion_tokens"])) for row in rows), "seconds": seconds}
 
 
-def bare(asked: list[Request]) -> dict[str, float]:
+def bare(asked: list[Request], prefix_caching: bool) -> dict[str, float]:
     """The other side: vLLM alone."""
-    no_telemetry()
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from vllm import LLM, SamplingParams
 
-    llm = LLM(
-        model=str(model_folder("builtin:smollm2-135m")),
-        seed=SEED,
-        enable_prefix_caching=True,
-        **({"dtype": "bfloat16", "enforce_eager": True, "kv_cache_memory_bytes": 3 << 30} if on_cpu() else {}),
-    )
+    llm = LLM(model=str(model_folder(MODEL)), seed=SEED, **options(prefix_caching))
     tokenizer = llm.get_tokenizer()
     texts = [
         tokenizer.apply_chat_template(
@@ -99,55 +116,43 @@ def bare(asked: list[Request]) -> dict[str, float]:
     return {"tokens": sum(len(output.outputs[0].token_ids) for output in outputs), "seconds": seconds}
 
 
-def on_cpu() -> bool:
-    """Whether vLLM computes on the processor here."""
-    from vllm.platforms import current_platform
-
-    return bool(current_platform.is_cpu())
-
-
-def machine() -> str:
-    """What it ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    name = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return f"{name or platform.machine()}, {len(os.sched_getaffinity(0))} cores"
-
-
-def measure(kind: str, arguments: argparse.Namespace) -> float:
+def measure(side: str, cache: str, arguments: argparse.Namespace) -> float:
     """Generated tokens per second of one run in a new process."""
-    command = [sys.executable, __file__, "--child", kind, f"--prompts={arguments.prompts}"]
+    command = [sys.executable, __file__, "--child", side, cache, f"--prompts={arguments.prompts}"]
     command.append(f"--max-tokens={arguments.max_tokens}")
-    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    finished = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False)
     if finished.returncode != 0:
-        sys.exit(f"{kind} failed:\n{finished.stderr[-2000:]}")
+        sys.exit(f"{side} failed:\n{finished.stderr[-2000:]}")
     result = json.loads(finished.stdout.splitlines()[-1])
-    return float(result["tokens"] / result["seconds"])
+    rate = float(result["tokens"] / result["seconds"])
+    print(f"{side}, prefix cache {cache}: {rate:.0f} tokens/s", file=sys.stderr)
+    return rate
 
 
 def compare(arguments: argparse.Namespace) -> None:
-    """Run both in turn and print the table."""
-    from rich.console import Console
-    from rich.table import Table
-
-    model_folder("builtin:smollm2-135m")
-    rates: dict[str, list[float]] = {"VllmEngine + run_stage": [], "LLM.generate": []}
-    kinds = dict(zip(rates, ("ours", "bare"), strict=True))
-    for _ in range(arguments.repeats):
-        for name, kind in kinds.items():
-            rates[name].append(measure(kind, arguments))
-            print(f"{name}: {rates[name][-1]:.0f} tokens/s", file=sys.stderr)
-    table = Table(
-        title=f"{arguments.prompts} prompts, {arguments.max_tokens} tokens at most, temperature {TEMPERATURE}, "
-        f"builtin:smollm2-135m",
-        caption=machine(),
+    """Run both sides in turn and print the table."""
+    model_folder(MODEL)
+    rows: list[dict[str, object]] = []
+    for cache in ("on", "off"):
+        rates = [
+            (measure("ours", cache, arguments), measure("bare", cache, arguments)) for _ in range(arguments.repeats)
+        ]
+        ratios = [our_rate / bare_rate for our_rate, bare_rate in rates]
+        rows.append(
+            {
+                "prefix cache": cache,
+                "ours, median tokens/s": round(statistics.median(our_rate for our_rate, _ in rates)),
+                "LLM.generate, median tokens/s": round(statistics.median(bare_rate for _, bare_rate in rates)),
+                "median ratio": round(statistics.median(ratios), 3),
+                "least": round(min(ratios), 3),
+                "most": round(max(ratios), 3),
+            }
+        )
+    show_table(
+        f"{arguments.prompts} prompts, {arguments.max_tokens} tokens at most, temperature {TEMPERATURE}, {MODEL}, "
+        f"{arguments.repeats} runs in turn, on {machine_name()}",
+        rows,
     )
-    for column in ("", "median tokens/s", "least", "most"):
-        table.add_column(column, justify="right" if column else "left")
-    for name, values in rates.items():
-        table.add_row(name, *(f"{value:.0f}" for value in (statistics.median(values), min(values), max(values))))
-    Console().print(table)
-    ours_median, bare_median = (statistics.median(values) for values in rates.values())
-    print(f"ratio of medians: {ours_median / bare_median:.3f}")
 
 
 def main() -> None:
@@ -156,13 +161,15 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=160)
     parser.add_argument("--max-tokens", type=int, default=128)
-    parser.add_argument("--child", choices=["ours", "bare"], help=argparse.SUPPRESS)
+    parser.add_argument("--child", nargs=2, metavar=("SIDE", "CACHE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
         compare(arguments)
         return
+    no_telemetry()
+    side, cache = arguments.child
     asked = requests(arguments.prompts, arguments.max_tokens)
-    print(json.dumps(asyncio.run(ours(asked)) if arguments.child == "ours" else bare(asked)))
+    print(json.dumps(asyncio.run(ours(asked, cache == "on")) if side == "ours" else bare(asked, cache == "on")))
 
 
 if __name__ == "__main__":
