@@ -44,10 +44,17 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
 
 
 def arms_table(store: Store) -> list[ArmRow]:
-    """Every metric of every evaluated arm with its error, and its paired difference from the base model."""
+    """Every metric of every evaluated arm with its error, and its paired differences from other arms.
+
+    These are the base model, and the same chain without its first stage.
+
+    Raises:
+        RecipeError: the run's recipe cannot be read.
+    """
+    from corpus.recipe_file import load_recipe
     from eval.arms import arms_table as make
 
-    return make(store)
+    return make(store, load_recipe(store.root).arms)
 
 
 def arms_rows(store: Store) -> list[dict[str, object]]:

@@ -1,12 +1,14 @@
-"""Where the arms stand: every metric of every arm with its error, and its difference from the base model.
+"""Where the arms stand: every metric of every arm with its error, and its differences from other arms.
 
-All arms see the same items, so differences are taken item by item. Errors are between clusters of items and between
-training seeds; with one seed nothing is known about the spread between seeds: each row says so.
+An arm is compared with the base model, and with the same chain without its first stage: `midtrain+sft` less `sft` is
+what midtraining did to the fine-tuning that came after it. All arms see the same items, so differences are taken item
+by item. Errors are between clusters of items and between training seeds; with one seed nothing is known about the
+spread between seeds: each row says so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.store import Store
@@ -22,7 +24,7 @@ SPEC_OVER_REGISTER = f"bits_per_byte/{CLAUSES} - {CONTROL}"
 
 @dataclass(frozen=True, slots=True)
 class ArmRow:
-    """One metric of one arm, or its difference from the base model."""
+    """One metric of one arm, or its difference from another arm."""
 
     arm: str
     metric: str
@@ -68,26 +70,34 @@ class ArmRow:
         }
 
 
-def arms_table(store: Store) -> list[ArmRow]:
-    """Every metric of every evaluated arm, the base model first, and the differences from the base model.
+def arms_table(store: Store, chains: Mapping[str, Sequence[str]]) -> list[ArmRow]:
+    """Every metric of every evaluated arm, the base model first; then their differences.
 
-    An arm without rows for a task has no row for its metrics; a metric without a single score has the value None.
+    First those from the base model, then those from the same chain without its first stage. An arm without rows
+    for a task has no row for its metrics; a metric without a single score has the value None.
+
+    Args:
+        store: the run.
+        chains: the stages of each arm, as the recipe has them.
     """
-    arms = read_arms(store)
+    arms = {arm.name: arm for arm in read_arms(store)}
     rows = [
         _row(arm.name, name, None, metric.value(), metric.num_unscored)
-        for arm in arms
+        for arm in arms.values()
         for name, metric in arm.metrics.items()
     ]
-    base = next((arm for arm in arms if arm.num_seeds == 0), None)
+    base = next((arm for arm in arms.values() if arm.num_seeds == 0), None)
     if base is not None:
-        rows += [row for arm in arms if arm is not base for row in _differences(arm, base)]
+        rows += [row for arm in arms.values() if arm is not base for row in _differences(arm, base)]
+    rows += [
+        row for arm in arms.values() for other in _without_first(arm, arms, chains) for row in _differences(arm, other)
+    ]
     return rows
 
 
 def tables(rows: Sequence[ArmRow]) -> list[tuple[str, list[dict[str, object]]]]:
-    """Arms, and differences, as titled tables sorted by metric."""
-    titles = {"arms": False, "differences from the base model, same items": True}
+    """Arms, and differences, as titled tables sorted by metric and by the arm that is subtracted."""
+    titles = {"arms": False, "differences, same items": True}
     return [
         (title, _by_metric([row for row in rows if (row.against is not None) == is_difference]))
         for title, is_difference in titles.items()
@@ -124,15 +134,24 @@ def _by_metric(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
     return [row.to_row() for row in sorted(rows, key=lambda row: order[row.label])]
 
 
-def _differences(arm: ArmMetrics, base: ArmMetrics) -> Iterator[ArmRow]:
+def _without_first(
+    arm: ArmMetrics, arms: Mapping[str, ArmMetrics], chains: Mapping[str, Sequence[str]]
+) -> list[ArmMetrics]:
+    """The evaluated arm whose chain is this one's without its first stage; nothing where that is the base model."""
+    rest = list(chains.get(arm.name, ()))[1:]
+    others = [arms[name] for name, chain in chains.items() if list(chain) == rest and name in arms]
+    return others[:1] if rest else []
+
+
+def _differences(arm: ArmMetrics, other: ArmMetrics) -> Iterator[ArmRow]:
     changes: dict[str, OverSeeds] = {}
     for name, metric in arm.metrics.items():
-        if name in base.metrics:
-            changes[name] = metric.minus(base.metrics[name])
-            yield _row(arm.name, name, base.name, changes[name], metric.num_unscored)
+        if name in other.metrics:
+            changes[name] = metric.minus(other.metrics[name])
+            yield _row(arm.name, name, other.name, changes[name], metric.num_unscored)
     clauses, control = (changes.get(f"bits_per_byte/{text}") for text in (CLAUSES, CONTROL))
     if clauses is not None and control is not None:
-        yield _row(arm.name, SPEC_OVER_REGISTER, base.name, clauses.minus(control))
+        yield _row(arm.name, SPEC_OVER_REGISTER, other.name, clauses.minus(control))
 
 
 def _row(arm: str, metric: str, against: str | None, found: OverSeeds, num_unscored: int = 0) -> ArmRow:

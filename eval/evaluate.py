@@ -35,7 +35,7 @@ class EvalReport:
     stages: tuple[StageReport, ...]
     """One for each arm and training seed."""
     arms: tuple[ArmRow, ...]
-    """Every metric of every arm, and its difference from the base model."""
+    """Every metric of every arm, and its differences from other arms."""
 
     def rows(self) -> list[dict[str, object]]:
         """Arms and differences, one table row each, sorted by metric."""
@@ -46,7 +46,7 @@ class EvalReport:
         return headline(self.arms)
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
-        """The report as titled tables: the arms, and their differences from the base model."""
+        """The report as titled tables: the arms, and their differences."""
         return tables(self.arms)
 
 
@@ -77,7 +77,7 @@ def evaluate_missing(
             chunks += _missing(store, task.name, hashes[one.scope(task.name)], materials[task.name])
         measure, write = _measure(recipe, one, load_model), store.writer("eval").append
         stages.append(run_each(f"eval {one.label}", chunks, measure, write, progress=progress))
-    return EvalReport(tuple(stages), tuple(arms_table(store)))
+    return EvalReport(tuple(stages), tuple(arms_table(store, recipe.arms)))
 
 
 def _set_current(store: WritingStore, hashes: Mapping[str, str], scopes: Set[str]) -> None:

@@ -126,6 +126,6 @@ def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(
             },
         )  # fmt: skip
     store.writer("eval").set_current("evals", {"base/untrained/perplexity": "h"})
-    (metric,) = arms_table(store)
+    (metric,) = arms_table(store, {})
     assert metric.estimate.value == pytest.approx(sum(bits) / sum(sizes), abs=1e-5)
     assert metric.estimate.value != pytest.approx(sum(b / s for b, s in zip(bits, sizes, strict=True)) / 2, abs=1e-2)
