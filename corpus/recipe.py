@@ -277,9 +277,9 @@ class Eval(Section):
     tasks: list[str | dict[str, Settings | None]] = ["perplexity", "preference"]
     """Names, or `name: {setting: value}`; each is checked by the eval room."""
     samples: PositiveInt = 1
-    """Sampled answers per item, for tasks that sample."""
+    """Sampled answers per item, for tasks that sample. No task does yet: more than 1 is refused."""
     judge: str | None = None
-    """The engine of `engines` that judges."""
+    """The engine of `engines` that judges. No task is judged yet: any is refused."""
 
 
 class Recipe(Section):
@@ -296,7 +296,7 @@ class Recipe(Section):
     engine: EngineSettings = EngineSettings()
     """The engine that writes documents and chats."""
     engines: dict[Name, EngineSettings] = {}
-    """Other engines, by name: a judge."""
+    """Other engines, by name: a judge. Nothing uses one yet: any is refused."""
     generate: Generate = Generate()
     """How many documents and chats, and how."""
     curate: Curate = Curate()
@@ -325,6 +325,18 @@ class Recipe(Section):
                 )
         if self.eval.judge is not None and self.eval.judge not in self.engines:
             raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {_names(self.engines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_unread(self) -> Recipe:
+        """Refuse what no room reads yet: a run that ignores a setting would look as if it had followed it."""
+        for key, value, default in (
+            ("eval.samples", self.eval.samples, 1),
+            ("eval.judge", self.eval.judge, None),
+            ("engines", ", ".join(self.engines), ""),
+        ):
+            if value != default:
+                raise ValueError(f"{key} ({value}) is not implemented yet, and nothing would use it; leave it out")
         return self
 
     def recipe_hash(self) -> str:

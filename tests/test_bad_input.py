@@ -88,6 +88,9 @@ def test_a_missing_spec_is_named(front: Front) -> None:
         ("generate: {genres: {internal mmo: 1}}", "did you mean 'internal memo'"),
         ("curate: {filters: [lenght]}", "length"),
         ("eval: {tasks: [perplexiti]}", "perplexity"),
+        ("eval: {samples: 2}", "eval.samples (2) is not implemented"),
+        ("engines: {judge: {}}\neval: {judge: judge}", "eval.judge (judge) is not implemented"),
+        ("engines: {judge: {}}", "engines (judge) is not implemented"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_run(front: Front, more: str, message: str) -> None:
