@@ -1,15 +1,9 @@
 """Where the arms stand: every metric of every arm with its error, and its differences from other arms.
 
 An arm is compared with the base model, and with the same chain without its first stage: `midtrain+sft` less `sft` is
-<<<<<<< HEAD
-what midtraining did to the fine-tuning that came after it. All arms see the same items, so differences are taken item by
-item. Errors are between clusters of items and between training seeds; with one seed nothing is known about the spread
-between seeds: each row says so.
-=======
 what midtraining did to the fine-tuning that came after it. All arms see the same items, so differences are taken item
 by item. Errors are between clusters of items and between training seeds; with one seed nothing is known about the
 spread between seeds: each row says so.
->>>>>>> fix-eval
 """
 
 from __future__ import annotations
