@@ -170,7 +170,7 @@ def test_a_special_token_in_a_prompt_stays_one(model: LlamaForCausalLM, tokenize
     prompt = render_prompt(tokenizer, [{"role": "user", "content": "What would you do?"}])
     assert tokenizer.encode(prompt, add_special_tokens=False).count(tokenizer.bos_token_id) == 2
     (scored,) = score_continuations(model, tokenizer, [(prompt, "é")], 64)
-    assert scored.sum_logprob == pytest.approx(brute_force(model, tokenizer, prompt, "é")[0], abs=TOLERANCE)
+    assert scored.sum_logprob == pytest.approx(brute_force(model, tokenizer, prompt, "é"), abs=TOLERANCE)
 
 
 def test_a_window_larger_than_the_text_changes_nothing(
