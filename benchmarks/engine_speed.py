@@ -133,7 +133,7 @@ def compare(arguments: argparse.Namespace) -> None:
     """Run both sides in turn and print the table."""
     model_folder(MODEL)
     rows: list[dict[str, object]] = []
-    for cache in ("on", "off"):
+    for cache in arguments.prefix_cache:
         rates = [
             (measure("ours", cache, arguments), measure("bare", cache, arguments)) for _ in range(arguments.repeats)
         ]
@@ -161,6 +161,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--prompts", type=int, default=160)
     parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--prefix-cache", nargs="+", choices=("on", "off"), default=("on", "off"))
     parser.add_argument("--child", nargs=2, metavar=("SIDE", "CACHE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from difflib import get_close_matches
 from typing import cast
 
 import pyarrow as pa
 
 import prompts
 from corpus.allocation import allocate
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, nearest
 from corpus.ideas import Idea, compose_idea, num_ideas
 from corpus.models import model_identity
 from corpus.outline import BRIEFED
@@ -85,9 +84,7 @@ def library(recipe: Recipe) -> dict[str, Genre]:
 def _check_known(key: str, names: Iterable[str], cards: Mapping[str, Genre]) -> None:
     for name in names:
         if name not in cards:
-            near = get_close_matches(name, cards, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(cards)}"
-            raise RecipeError(f"{key}: there is no genre '{name}'; {hint}")
+            raise RecipeError(f"{key}: there is no genre '{name}'; {nearest(name, cards)}")
 
 
 def plan_briefs(recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str]) -> list[Brief]:

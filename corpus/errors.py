@@ -6,6 +6,9 @@ ours and keeps its traceback (exit 1).
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 class SpecmillError(Exception):
     """The user's input or set-up is wrong; the message says what to do next."""
@@ -45,3 +48,10 @@ class EngineError(SpecmillError, RuntimeError):
 
 class TrainingError(SpecmillError, RuntimeError):
     """Training cannot start or go on: a parent on another base, a loss that is not a number."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about a name that is not known: the one that was probably meant, else all there are."""
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"there are: {', '.join(names) or 'none'}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
@@ -10,7 +9,7 @@ from typing import cast
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe
 
 
@@ -69,9 +68,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         where = ".".join(str(part) for part in fault["loc"])
         if fault["type"] == "extra_forbidden":
             known = _known_keys(model, fault["loc"][:-1])
-            near = difflib.get_close_matches(str(fault["loc"][-1]), known, n=1, cutoff=0.5)
-            hint = f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
-            lines.append(f"unknown key '{where}'; {hint}")
+            lines.append(f"unknown key '{where}'; {nearest(str(fault['loc'][-1]), known)}")
         else:
             message = fault["msg"].removeprefix("Value error, ")
             seen = "" if isinstance(fault["input"], dict) else f" (got {fault['input']!r:.80})"

@@ -38,7 +38,7 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
             base model is not there.
     """
     from eval.evaluate import evaluate_missing
-    from train.model import load_for_scoring
+    from train.scoring import load_for_scoring
 
     return evaluate_missing(recipe, store, arms, progress, load_for_scoring)
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from pydantic import ValidationError
 
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section, Settings
 from corpus.recipe_file import explain
 from corpus.store import Store
@@ -60,9 +59,7 @@ def make_tasks(recipe: Recipe) -> list[Task]:
         named = {entry: None} if isinstance(entry, str) else entry
         for name, given in named.items():
             if name not in _KINDS:
-                near = difflib.get_close_matches(name, _KINDS, n=1, cutoff=0.5)
-                hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(_KINDS)}"
-                raise RecipeError(f"eval.tasks: unknown task '{name}'; {hint}")
+                raise RecipeError(f"eval.tasks: unknown task '{name}'; {nearest(name, _KINDS)}")
             if any(task.name == name for task in tasks):
                 raise RecipeError(f"eval.tasks: '{name}' stands there twice; keep one")
             tasks.append(_KINDS[name].bind(name, given or {}))

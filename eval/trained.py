@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from corpus.errors import RecipeError, SetupError, TrainingError
+from corpus.errors import RecipeError, SetupError, TrainingError, nearest
 from corpus.recipe import Recipe
 from corpus.store import Store
 from corpus.store.identity import content_id
@@ -42,9 +41,7 @@ def choose_arms(recipe: Recipe, arms: Sequence[str] | None) -> list[str]:
     """
     for arm in arms or ():
         if arm not in recipe.arms:
-            near = difflib.get_close_matches(arm, recipe.arms, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there is: {', '.join(recipe.arms) or 'none'}"
-            raise RecipeError(f"the recipe has no arm '{arm}'; {hint}")
+            raise RecipeError(f"the recipe has no arm '{arm}'; {nearest(arm, recipe.arms)}")
     return [arm for arm in recipe.arms if arms is None or arm in arms]
 
 
@@ -54,7 +51,7 @@ def trained_arms(recipe: Recipe, store: Store) -> tuple[list[TrainedArm], dict[t
     Raises:
         SetupError: the base model is not there.
     """
-    from train.model import find_checkpoint, scoring_hash
+    from train.scoring import find_trained, scoring_hash
 
     base = scoring_hash(recipe.train)
     rows = store.rows("SELECT DISTINCT chain, seed, stage_hash FROM all_stages")
@@ -67,14 +64,14 @@ def trained_arms(recipe: Recipe, store: Store) -> tuple[list[TrainedArm], dict[t
             continue
         for seed in recipe.train.seeds:
             try:
-                checkpoint, stage_hash = find_checkpoint(recipe, store.root, chain, seed)
+                run = find_trained(recipe, store.root, chain, seed)
             except TrainingError as error:
                 faults[arm, seed] = str(error)
                 continue
-            if ("+".join(chain), seed, stage_hash) in recorded:
-                trained.append(TrainedArm(arm, seed, content_id("model", base, stage_hash), checkpoint))
+            if (run.chain, seed, run.stage_hash) in recorded:
+                trained.append(TrainedArm(arm, seed, content_id("model", base, run.stage_hash), run.folder))
             else:  # training was killed just before its last row
-                faults[arm, seed] = f"{checkpoint} is not in the table stages"
+                faults[arm, seed] = f"{run.folder} is not in the table stages"
     return trained, faults
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import cast
 
 import pyarrow as pa
 
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, nearest
 from corpus.held_out import hold_out_of, is_held_out_document
 from corpus.recipe import Mix, Recipe
 from corpus.stage import Progress
@@ -81,9 +80,7 @@ class MixReport:
 def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress) -> MixReport:
     """See `filters.build_mix`."""
     if name not in recipe.mixes:
-        near = difflib.get_close_matches(name, recipe.mixes, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"mixes has {', '.join(recipe.mixes) or 'none'}"
-        raise RecipeError(f"the recipe has no mix '{name}'; {hint}")
+        raise RecipeError(f"the recipe has no mix '{name}'; {nearest(name, recipe.mixes)}")
     settings = recipe.mixes[name]
     check_curated(recipe, store, settings.kind)
     sources, num_held_out = _sources(store, settings, recipe.seed)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import cast
 
 from pydantic import ValidationError
 
-from corpus.errors import RecipeError
+from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section
 from corpus.recipe_file import explain
 from corpus.stage import Progress
@@ -65,6 +64,4 @@ def make_filters(recipe: Recipe, store: Store, progress: Progress) -> list[Filte
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(SETTINGS)}"
-    return f"curate.filters names '{name}', which is no filter; {hint}"
+    return f"curate.filters names '{name}', which is no filter; {nearest(name, SETTINGS)}"

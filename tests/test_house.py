@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "prompts": ("prompts",),
     "filters": ("filters", "prompts", *GROUND_FLOOR),
     "train": ("train", *GROUND_FLOOR),
-    "eval": ("eval", "prompts", "train.model", *GROUND_FLOOR),
+    "eval": ("eval", "prompts", "train.scoring", *GROUND_FLOOR),
 }
 HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "fasttext", "sklearn", "scipy", "duckdb",
          "pyarrow", "polars", "numpy", "openai", "httpx", "statsmodels"}  # fmt: skip

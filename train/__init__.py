@@ -1,6 +1,6 @@
 """Midtraining and SFT: a model reads the documents, then learns from the chats.
 
-The door is `train_chains`; `train.model` is there for the eval room: what was trained, and loading it.
+The door is `train_chains`; `train.scoring` is there for the eval room: what was trained, and loading it.
 """
 
 from __future__ import annotations

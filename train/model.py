@@ -5,7 +5,6 @@ One policy of precision: forward and backward run in `train.precision`; whatever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from corpus.errors import SetupError, TrainingError
 from corpus.hardware import cpu_multiplies_bf16
 from corpus.models import base_hash, model_folder
-from corpus.recipe import Lora, Recipe, Train
+from corpus.recipe import Lora, Train
 from corpus.store.identity import content_id, draw, file_id
 
 if TYPE_CHECKING:
@@ -153,51 +152,6 @@ def load_trainable(train: Train, parent: Path | None, seed: int) -> tuple[PreTra
     model = load_base(train, frozen=True)
     adapter = _new_adapter(model, train, train.lora, seed) if parent is None else _continued(model, parent, train.lora)
     return model, adapter
-
-
-def find_checkpoint(recipe: Recipe, run_folder: Path, chain: Sequence[str], seed: int) -> tuple[Path, str]:
-    """Folder and stage hash of what was trained for a chain and a seed, where it is what the recipe asks for.
-
-    Raises:
-        TrainingError: it is not there, or was trained otherwise; the message says how.
-    """
-    from train.trained import find_trained
-
-    run = find_trained(recipe, run_folder, chain, seed)
-    return run.folder, run.stage_hash
-
-
-def load_for_scoring(
-    recipe: Recipe, checkpoint: Path | None
-) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
-    """The base model (`checkpoint` None) or what a stage trained, on this machine's device, ready to score.
-
-    Beside an adapter the base model's weights are in `train.precision`; with `lora: null` all weights are fp32.
-
-    Raises:
-        SetupError: the model is not there.
-    """
-    tokenizer = load_tokenizer(recipe.train)
-    is_adapter = checkpoint is not None and (checkpoint / ADAPTER_FILE).is_file()
-    # Weights that training kept in fp32 are read in fp32: rounding them would undo small updates.
-    in_fp32 = _scoring_precision(recipe.train) == "fp32"
-    model: PreTrainedModel | PeftModel = load_base(recipe.train, None if is_adapter else checkpoint, frozen=not in_fp32)
-    if checkpoint is not None and is_adapter:
-        from peft import PeftModel
-
-        model = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint))
-    return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
-
-
-def scoring_hash(train: Train) -> str:
-    """Hash of the base model and of how models are scored here: the precision of their weights, the kind of device."""
-    device = choose_compute(train).device.type
-    return content_id("scoring", base_identity(train), _scoring_precision(train), device)
-
-
-def _scoring_precision(train: Train) -> Literal["bf16", "fp32"]:
-    """With an adapter the base model's weights are what they are in training; without one all weights are fp32."""
-    return "fp32" if train.lora is None else precision_of(train)
 
 
 def stop_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:

@@ -14,13 +14,13 @@ from corpus.recipe import Recipe
 from corpus.stage import Done, Progress, Rows, run_each
 from corpus.store import Store, WritingStore
 from train.attention import check_attention
-from train.chains import TRAIN_CODE_VERSION, StageRun
 from train.checkpoint import check_parent, write_checkpoint
 from train.loop import Trainer, reproducible
 from train.loss import check_loss
 from train.model import bf16_slowdown, choose_compute, load_tokenizer, load_trainable, precision_of, stop_ids
 from train.plan import Plan, make_plan
 from train.progress import State, load_progress, restore, save_progress
+from train.runs import TRAIN_CODE_VERSION, StageRun
 from train.texts import chat_segments, document_segments
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from eval import check_settings, evaluate, perplexity, preference
 from eval.evaluate import EvalReport, evaluate_missing
 from eval.items import ControlItem, PreferenceItem
 from tests.train.tiny import write_shards
-from train.chains import stage_runs
 from train.checkpoint import MANIFEST
 from train.model import precision_of
+from train.runs import stage_runs
 
 Add = Callable[..., None]
 NUM_CHOICES, NUM_CONTROL = 5, 3

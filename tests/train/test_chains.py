@@ -19,7 +19,8 @@ from corpus.store import Writer, open_reader, open_writer
 from tests.train.tiny import Notes, chat_rows, document_rows, write_shards
 from train import train_chains
 from train.checkpoint import read_manifest
-from train.model import ADAPTER_FILE, find_checkpoint
+from train.model import ADAPTER_FILE
+from train.scoring import find_trained
 
 LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
 """With dropout, so that a resumed run would show a generator that was not put back."""
@@ -132,18 +133,18 @@ def test_a_chain_records_where_it_comes_from(recipe, whole):
 
 def test_what_was_trained_is_found_and_what_the_recipe_no_longer_says_is_named(recipe, whole):
     chain = ["midtrain", "sft"]
-    folder, stage_hash = find_checkpoint(recipe, whole, chain, 0)
-    assert folder == whole / "checkpoints/midtrain+sft/seed-0"
-    assert stage_hash == read_manifest(folder)["stage_hash"]
+    found = find_trained(recipe, whole, chain, 0)
+    assert found.folder == whole / "checkpoints/midtrain+sft/seed-0"
+    assert found.stage_hash == read_manifest(found.folder)["stage_hash"]
     stages = {name: stage.model_copy() for name, stage in recipe.train.stages.items()}
     stages["midtrain"] = stages["midtrain"].model_copy(update={"epochs": 2})
     changed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
     with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was 1, is 2$"):
-        find_checkpoint(changed, whole, chain[:1], 0)
+        find_trained(changed, whole, chain[:1], 0)
     with pytest.raises(TrainingError, match="otherwise than the recipe says: the stage before it"):
-        find_checkpoint(changed, whole, chain, 0)
+        find_trained(changed, whole, chain, 0)
     with pytest.raises(TrainingError, match="no whole checkpoint"):
-        find_checkpoint(recipe, whole, chain, 1)
+        find_trained(recipe, whole, chain, 1)
 
 
 def test_both_arms_see_the_same_sft_rows_in_the_same_order(recipe, tmp_path):
@@ -272,7 +273,7 @@ def test_sft_recites_what_midtraining_read(make_recipe, tmp_path):
     write_shards(tmp_path / "run", "sft", chat_rows(4), kind="chats")
     recipe = make_recipe()
     report = train(recipe, tmp_path / "run", ["sft", "both"])
-    from train.model import load_for_scoring
+    from train.scoring import load_for_scoring
 
     losses = {}
     for stage in report.stages:

@@ -16,13 +16,12 @@ from train.model import (
     ADAPTER_FILE,
     Compute,
     base_identity,
-    load_for_scoring,
     load_tokenizer,
     load_trainable,
-    scoring_hash,
     stop_ids,
 )
 from train.plan import Segment, flatten, make_plan
+from train.scoring import load_for_scoring, scoring_hash
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 IDS = torch.arange(10, 30)[None]

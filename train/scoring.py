@@ -1,15 +1,22 @@
-"""What was trained already: the checkpoint of a chain and a seed, where it is what the recipe asks for."""
+"""What was trained, for the eval room: finding it where it is what the recipe asks for, and loading it to score."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from corpus.errors import TrainingError
-from corpus.recipe import Recipe
-from train.chains import CHECKPOINTS, StageRun, stage_runs
+from corpus.recipe import Recipe, Train
+from corpus.store.identity import content_id
 from train.checkpoint import read_manifest
+from train.model import ADAPTER_FILE, base_identity, choose_compute, load_base, load_tokenizer, precision_of
+from train.runs import CHECKPOINTS, StageRun, stage_runs
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftModel
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def find_trained(recipe: Recipe, run_folder: Path, chain: Sequence[str], seed: int) -> StageRun:
@@ -49,3 +56,36 @@ def _differences(manifest: Mapping[str, object], run: StageRun, asked: Recipe) -
         yield "another base model"
     if manifest["data_hash"] != run.mix.data_hash:
         yield f"the mix {run.settings.data} held other rows"
+
+
+def load_for_scoring(
+    recipe: Recipe, checkpoint: Path | None
+) -> tuple[PreTrainedModel | PeftModel, PreTrainedTokenizerBase]:
+    """The base model (`checkpoint` None) or what a stage trained, on this machine's device, ready to score.
+
+    Beside an adapter the base model's weights are in `train.precision`; with `lora: null` all weights are fp32.
+
+    Raises:
+        SetupError: the model is not there.
+    """
+    tokenizer = load_tokenizer(recipe.train)
+    is_adapter = checkpoint is not None and (checkpoint / ADAPTER_FILE).is_file()
+    # Weights that training kept in fp32 are read in fp32: rounding them would undo small updates.
+    in_fp32 = _scoring_precision(recipe.train) == "fp32"
+    model: PreTrainedModel | PeftModel = load_base(recipe.train, None if is_adapter else checkpoint, frozen=not in_fp32)
+    if checkpoint is not None and is_adapter:
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint))
+    return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
+
+
+def scoring_hash(train: Train) -> str:
+    """Hash of the base model and of how models are scored here: the precision of their weights, the kind of device."""
+    device = choose_compute(train).device.type
+    return content_id("scoring", base_identity(train), _scoring_precision(train), device)
+
+
+def _scoring_precision(train: Train) -> Literal["bf16", "fp32"]:
+    """With an adapter the base model's weights are what they are in training; without one all weights are fp32."""
+    return "fp32" if train.lora is None else precision_of(train)
