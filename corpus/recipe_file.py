@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,6 +13,20 @@ from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe YAML in which a key stands once: of two, YAML takes the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
+        seen: dict[Hashable, int] = {}
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if key in seen:
+                lines = f"lines {seen[key]} and {key_node.start_mark.line + 1}"
+                raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands in {lines}; keep one")
+            seen[key] = key_node.start_mark.line + 1
+        return dict(super().construct_mapping(node, deep))
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, or the recipe of a run folder, with `key.path=value` overrides (values are YAML).
 
@@ -21,7 +35,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = path / "recipe.yaml" if path.is_dir() else path
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
+        data = yaml.load(file.read_text(encoding="utf-8"), _UniqueKeys)  # it is a safe loader
     except FileNotFoundError:
         raise RecipeError(f"there is no recipe at {file}; write one with: specmill init") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -15,13 +15,15 @@ from pathlib import Path
 
 import yaml
 
-from corpus.errors import SpecError, SpecmillError
+from corpus.errors import RecipeError, SpecError, SpecmillError
 from corpus.hardware import machine_name
 from corpus.recipe import Recipe
 from corpus.store import Store, WritingStore, open_writer
 from corpus.store.identity import content_id
 from corpus.store.parts import write_durably
 
+RECIPE = "recipe.yaml"
+"""The current recipe, in the run's folder."""
 RUNNING = "running.json"
 """Says what is being done to the run; found by the next writer, it says what was killed."""
 
@@ -46,7 +48,8 @@ def open_run(
 ) -> Iterator[Run]:
     """Open the run of a recipe for writing, and record the invocation however it ends.
 
-    `check` may look at the run as it is and refuse the recipe, before anything of it is kept.
+    `check` may look at the run as it is and refuse the recipe, before anything of it is kept. A recipe that the verb
+    itself refuses before it wrote anything is not kept either.
 
     Raises:
         StoreError: another process writes the run, or the disk takes nothing.
@@ -57,8 +60,10 @@ def open_run(
     with open_writer(root, on_note) as store:
         if check is not None:
             check(store)
-        recipe = _keep(recipe, root, spec_bytes)
         _record_killed(store)
+        before = (root / RECIPE).read_bytes() if (root / RECIPE).exists() else None
+        recipe = _keep(recipe, root, spec_bytes)
+        store.is_changed = False
         started = datetime.now(UTC).replace(tzinfo=None)
         row: dict[str, object] = {
             "invocation_id": content_id("invocation", verb, started.isoformat(), os.getpid()),
@@ -78,6 +83,8 @@ def open_run(
             outcome = "done"
         except SpecmillError as error:
             outcome = f"stopped: {type(error).__name__}"
+            if isinstance(error, RecipeError) and before is not None and not store.is_changed:
+                write_durably(root / RECIPE, before)
             raise
         except Exception as error:
             outcome = f"bug: {type(error).__name__}"
@@ -130,7 +137,7 @@ def _keep(recipe: Recipe, root: Path, spec_bytes: bytes | None) -> Recipe:
         # Paths in a recipe start from its own folder; this one is a folder deeper.
         deeper = {**resolved, "spec": {**resolved["spec"], "path": f"../{kept_path}"}} if kept_path else resolved
         write_durably(earlier, yaml.safe_dump(deeper, sort_keys=False, allow_unicode=True).encode())
-    write_durably(root / "recipe.yaml", text)
+    write_durably(root / RECIPE, text)
     return recipe
 
 

@@ -54,15 +54,16 @@ class ArmRow:
         return "; ".join(notes)
 
     def to_row(self) -> dict[str, object]:
-        """The row as a table shows it; None where an error is undefined."""
+        """The row as a table shows it; None where an error is undefined, or 0 only because nothing varied."""
         estimate = self.estimate
+        known = not estimate.degenerate
         return {
             "metric": self.label,
             "arm": self.arm,
             "value": estimate.value,
-            "low": estimate.low,
-            "high": estimate.high,
-            "standard_error": estimate.standard_error,
+            "low": estimate.low if known else None,
+            "high": estimate.high if known else None,
+            "standard_error": estimate.standard_error if known else None,
             "n": estimate.n,
             "clusters": estimate.clusters,
             "seeds": self.num_seeds,
@@ -126,6 +127,8 @@ def _in_brackets(estimate: Estimate | None) -> str:
         return "-"
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f} [too few]"
+    if estimate.degenerate:
+        return f"{estimate.value:.3f} [no spread]"
     return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
 

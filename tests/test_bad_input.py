@@ -164,6 +164,29 @@ def test_an_unknown_mix_or_arm_is_refused(front: Front) -> None:
     assert "nobody" in front.refuses("train", front.recipe, "--arm", "nobody")
 
 
+def test_a_recipe_that_a_verb_refuses_does_not_become_the_runs(front: Front) -> None:
+    front.write("mixes: {docs: {kind: documents}}")
+    file = front.folder / "rows.jsonl"
+    file.write_text('{"text": "One."}\n')
+    assert front("import", front.recipe, file)[0] == 0
+    kept = (front.run_folder / "recipe.yaml").read_bytes()
+    front.refuses(
+        "mix", front.run_folder, "docs", "-o", "mixes.docs.genres={nosuch: 1.0}", "-o", "curate.filters=[lenght]"
+    )
+    front.refuses("curate", front.run_folder, "-o", "curate.filters=[lenght]")
+    assert (front.run_folder / "recipe.yaml").read_bytes() == kept
+    assert front("curate", front.run_folder, "-o", "curate.filters=[leaks]")[0] == 0
+    assert (front.run_folder / "recipe.yaml").read_bytes() != kept
+
+
+def test_a_query_by_a_wrong_name_is_told_the_nearest(front: Front) -> None:
+    front.write()
+    file = front.folder / "rows.jsonl"
+    file.write_text('{"text": "One."}\n')
+    front("import", front.recipe, file)
+    assert "no query named 'funel'; did you mean 'funnel'?" in front.refuses("sql", front.recipe, "funel")
+
+
 def test_a_query_on_a_torn_part_answers_from_the_rest_and_names_the_file(front: Front) -> None:
     for number in (1, 2):
         file = front.folder / f"rows{number}.jsonl"

@@ -7,6 +7,7 @@ measured on the run that was not killed, when it may have ended.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import random
@@ -185,9 +186,12 @@ def test_killed_and_run_again_a_stage_gives_the_same_rows(
 def test_interrupted_a_verb_says_how_to_go_on_and_exits_130(road: Road, tmp_path: Path) -> None:
     folder = tmp_path / "road"
     shutil.copytree(road.before["generate"], folder)
+    # A shell starts what it puts in the background with SIGINT ignored, and every process below inherits that.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
-        specmill("generate", folder), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+        specmill("generate", folder), env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=listening,
+    ) as process:  # fmt: skip
         assert process.stderr is not None
         assert process.stderr.readline().startswith("documents:")
         process.send_signal(signal.SIGINT)

@@ -36,7 +36,7 @@ _DO = (
     r"|discuss|share|support|do (?:that|this))"
 )
 _REFUSAL = re.compile(rf"(?:{_SORRY}\W+(?:but |however\W+)?(?:i|we) ?{_UNABLE} {_DO}|(?:i|we) ?{_UNABLE} {_HELP})")
-_ENDS = re.compile(r"[.!?\u2026][\"'\u201d\u2019\u00bb)\]*_]*\Z")
+_ENDS = re.compile(r"[.!?\u2026\"'\u201d\u2019\u00bb)\]][*_]*\Z")
 """How a sentence ends. A stop string ends a reply wherever it comes, after a lead-in or a greeting too."""
 _WHOLE = {"stop", "eos", "eos_token", "stop_sequence", "unknown"}
 """Finish reasons of a reply that came to its own end: OpenAI's and vLLM's, Together's `eos`, and the next two of Text

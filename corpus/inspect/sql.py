@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from corpus.errors import CorruptFileError, QueryError
+from corpus.errors import CorruptFileError, QueryError, nearest
 from corpus.inspect.gate import check_reads, first_lines
 from corpus.inspect.look import Look
 from corpus.inspect.named import named_queries
@@ -32,7 +32,10 @@ def run_sql(root: Path, statement: str) -> Answer:
         QueryError: not one statement, not one that reads, or DuckDB could not run it (its message, shortened).
         StoreError: there is no run in that folder.
     """
-    named = named_queries().get(statement.strip().removesuffix(";").strip())
+    word = statement.strip().removesuffix(";").strip()
+    named = named_queries().get(word)
+    if named is None and word.isidentifier():
+        raise QueryError(f"there is no query named '{word}'; {nearest(word, named_queries())}")
     with Look(root, sandboxed=True) as look:
         sql = named.sql if named else statement
         check_reads(look.connection, sql)

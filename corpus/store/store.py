@@ -69,6 +69,8 @@ class WritingStore(Store):
         super().__init__(root)
         self._lock = lock
         self._segment: Segment | None = None
+        self.is_changed = False
+        """Whether a row or a current hash was written since it was opened."""
         faults = snapshot.take_snapshot(root).faults
         if faults:
             raise faults[0]
@@ -92,6 +94,7 @@ class WritingStore(Store):
 
     def append(self, rows: Rows) -> None:
         """One atomic record; see `Writer.append`."""
+        self.is_changed = True
         if self._segment is None:
             self._segment = Segment(snapshot.segment_path(self.root, self._take_number()))
         self._segment.append(rows)
@@ -100,6 +103,7 @@ class WritingStore(Store):
 
     def add_part(self, table: str, batches: Iterable[pa.RecordBatch], pass_hash: str | None) -> None:
         """One whole part; see `Writer.add_part` and `Writer.commit`."""
+        self.is_changed = True
         schema = TABLES[table].schema
         if pass_hash is None:
             self.seal()  # numbers are filled in order: readers count on it
@@ -111,6 +115,7 @@ class WritingStore(Store):
 
     def set_current(self, table: str, hashes: Mapping[str, str]) -> None:
         """See `Writer.set_current`."""
+        self.is_changed = True
         path = self.root / snapshot.CURRENT / f"{table}.json"
         parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
 

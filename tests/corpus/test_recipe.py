@@ -54,6 +54,8 @@ def test_paths_are_relative_to_the_recipe_but_runs_is_not(tmp_path: Path) -> Non
         ("engines: {grader: {}}\neval: {judge: grader}", r"eval.judge \(grader\) is not implemented yet"),
         ("name: ../elsewhere", "name: "),
         ("seed: [1", "is not YAML"),
+        ("seed: 3\nruns: here\nseed: 4", "the key 'seed' stands in lines "),
+        ("generate: {chats: 1, documents: 2, chats: 3}", "the key 'chats' stands in lines "),
         ("curate: {duplicates: {bandz: 3}}", "unknown key 'curate.duplicates.bandz'; did you mean 'bands'"),
     ],
 )

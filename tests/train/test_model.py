@@ -140,7 +140,7 @@ def test_the_scoring_hash_holds_the_precision_that_auto_comes_to_and_the_kind_of
         monkeypatch.setattr("train.model.cpu_multiplies_bf16", lambda answer=multiplies_bf16: answer)
         assert hash_of(precision="auto") == expected
     assert hash_of(precision="bf16", lora=None) == hash_of(precision="fp32", lora=None), "all weights are read in fp32"
-    monkeypatch.setattr("train.model.choose_compute", lambda train: Compute(torch.device("meta"), torch.float32))
+    monkeypatch.setattr("train.scoring.choose_compute", lambda train: Compute(torch.device("meta"), torch.float32))
     assert hash_of(precision="fp32") != fp32
 
 
