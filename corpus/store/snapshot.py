@@ -109,4 +109,5 @@ def _number(part: Path) -> int | None:
 
 def read_current(root: Path) -> dict[str, dict[str, str]]:
     """Hashes of the current recipe, by table and scope."""
-    return {path.stem: json.loads(path.read_bytes()) for path in (root / CURRENT).glob("*.json")}
+    paths = [path for path in (root / CURRENT).glob("*.json") if not path.name.startswith(TEMPORARY)]
+    return {path.stem: json.loads(path.read_bytes()) for path in paths}

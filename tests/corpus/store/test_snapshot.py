@@ -13,6 +13,7 @@ from fakes.rows import row
 
 from corpus.store import open_writer, snapshot
 from corpus.store.journal import Contents, read_segment
+from corpus.store.parts import TEMPORARY
 from corpus.store.store import WritingStore
 
 
@@ -96,3 +97,16 @@ def test_a_segment_that_grew_after_it_was_read_is_not_taken_from_its_parts(
         monkeypatch.setattr(snapshot, "read_segment", read_then_grow)
         look = snapshot.take_snapshot(root)
     assert seen(look) == (0, 1, 1)
+
+
+def test_a_file_that_is_being_written_is_not_looked_at(tmp_path: Path) -> None:
+    """Its real name comes with a rename: till then it may be half there, and a moment later gone."""
+    root = tmp_path / "run"
+    with open_writer(root) as store:
+        write(store, 1)
+        store.writer("corpus").set_current("briefs", {"plan": "b2:1"})
+        (root / snapshot.CURRENT / f"{TEMPORARY}7-briefs.json").write_text('{"plan": "b2')
+        (root / "briefs" / f"{TEMPORARY}7-000009.parquet").write_bytes(b"PAR1")
+        look = snapshot.take_snapshot(root)
+    assert look.current == {"briefs": {"plan": "b2:1"}}
+    assert (seen(look), look.faults) == ((1, 1, 1), [])
