@@ -87,7 +87,7 @@ async def ours(asked: list[Request], prefix_caching: bool) -> dict[str, float]:
             "benchmark",
             range(len(asked)),
             write,
-            lambda made: rows.extend(made["calls"]),  # type: ignore[arg-type]
+            lambda made: rows.extend(made["calls"]),
             max_in_flight=engine.max_in_flight,
             progress=Silent(),
         )

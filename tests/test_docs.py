@@ -30,7 +30,7 @@ DESIGN_VERBS = {"init", "run", "plan", "generate", "import", "curate", "mix", "t
 
 
 def verbs() -> dict[str, str]:
-    commands = typer.main.get_command(specmill.app).commands  # type: ignore[attr-defined]
+    commands = typer.main.get_command(specmill.app).commands
     return {name: command.help or "" for name, command in commands.items()}
 
 

@@ -95,7 +95,7 @@ class Trainer:
                 f"the loss is {value} at update {number}, row {row_number} (texts {sources}); lower the stage's "
                 "learning_rate, or look at those texts with: specmill trace"
             )
-        (loss / num_targets).backward()  # type: ignore[no-untyped-call]
+        (loss / num_targets).backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
         return value
 
 
@@ -118,7 +118,7 @@ def reproducible(device: torch.device, num_threads: int) -> Iterator[None]:
         return
     before, threads_before = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # it writes every new tensor twice
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # else every new tensor is written twice; torch's stubs lack it
     torch.set_num_threads(num_threads)
     try:
         yield

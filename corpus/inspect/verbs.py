@@ -18,14 +18,14 @@ Format = Literal["table", "csv", "json", "parquet"]
 def sql(
     recipe: RecipeArgument,
     query: Annotated[str | None, typer.Argument(help="SQL, or the name of a query; left out: a shell.")] = None,
-    format: Annotated[Format | None, typer.Option("--format", help="How the answer is written.")] = None,  # noqa: A002
+    written_as: Annotated[Format | None, typer.Option("--format", help="How the answer is written.")] = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write the answer to this file.")] = None,
     override: Overrides = None,
 ) -> None:
     """Ask the run in SQL; it works while the run is being written."""
     from corpus.inspect import answer_or_shell
 
-    answer_or_shell(run_folder_of(recipe, override), query, format, output)
+    answer_or_shell(run_folder_of(recipe, override), query, written_as, output)
 
 
 @app.command()

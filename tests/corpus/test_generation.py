@@ -66,8 +66,10 @@ def written(run: Run, engine: Engine, **effort: bool) -> list[StageReport]:
     make_briefs(run.recipe, run.store, plan.briefs)
     how = Effort(run.recipe.generate.max_attempts, **effort)
 
+    def count(texts: Sequence[object]) -> list[int]:
+        return [len(str(text).split()) for text in texts]
+
     async def both() -> list[StageReport]:
-        count = lambda texts: [len(str(text).split()) for text in texts]  # noqa: E731
         async with engine:
             documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
             return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]

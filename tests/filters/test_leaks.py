@@ -10,7 +10,7 @@ def scores(row: Row) -> dict[str, Score]:
 
 
 def verdict(row: Row, **settings: object) -> Verdict:
-    return Leaks(LeaksSettings(**settings)).judge(scores(row))  # type: ignore[arg-type]
+    return Leaks(LeaksSettings(**settings)).judge(scores(row))
 
 
 def document(text: str, *instructions: str) -> Row:

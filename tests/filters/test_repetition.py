@@ -23,7 +23,7 @@ def scores(text: str) -> dict[str, Score]:
 
 
 def verdict(text: str, **settings: float) -> Verdict:
-    return Repetition(RepetitionSettings(**settings)).judge(scores(text))  # type: ignore[arg-type]
+    return Repetition(RepetitionSettings(**settings)).judge(scores(text))
 
 
 LINES = "\n".join(["One line that comes again"] * 5 + [f"Line number {i} is alone" for i in range(8)])
@@ -78,7 +78,7 @@ def test_short_recurring_lines_such_as_speakers_do_not_count() -> None:
 
 def test_a_short_text_is_not_judged_by_word_sequences() -> None:
     text = "The red door is the red door that he meant."
-    assert scores(text)["top_3gram_fraction"].value > DEFAULTS["max_top_3gram_fraction"]  # type: ignore[operator]
+    assert scores(text)["top_3gram_fraction"].value > DEFAULTS["max_top_3gram_fraction"]
     assert verdict(text).outcome == "keep"
 
 

@@ -31,7 +31,7 @@ ANSWER = pa.table(
 
 def written(table: pa.Table, kind: str) -> bytes:
     stream = io.BytesIO()
-    write_answer(table, stream, kind)  # type: ignore[arg-type]
+    write_answer(table, stream, kind)
     return stream.getvalue()
 
 
