@@ -153,13 +153,18 @@ def generate_corpus(
 
 
 async def _write(recipe: Recipe, store: WritingStore, effort: Effort, progress: Progress) -> list[StageReport]:
-    if not (missing_jobs(store, "document", "documents", effort) or missing_jobs(store, "chat", "chats", effort)):
+    documents = bool(missing_jobs(store, "document", "documents", effort))
+    chats = bool(missing_jobs(store, "chat", "chats", effort))
+    if not (documents or chats):
         return []
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
+    stages = []
     async with open_engine(recipe.engine, recipe.seed) as engine:
-        documents = await write_documents(recipe, store, engine, token_counter(*base), effort, progress)
-        chats = await write_chats(recipe, store, engine, chat_token_counter(*base), effort, progress)
-    return [documents, chats]
+        if documents:
+            stages.append(await write_documents(recipe, store, engine, token_counter(*base), effort, progress))
+        if chats:  # its counter imports transformers, which takes seconds
+            stages.append(await write_chats(recipe, store, engine, chat_token_counter(*base), effort, progress))
+    return stages
 
 
 def _count_failed(store: Store) -> int:

@@ -90,10 +90,14 @@ def load(name: str, folder: Path = HOME) -> Prompt:
     Raises:
         PromptError: no such prompt (the message lists those there are), or a broken file (it names the line).
     """
-    if name not in names(folder):
-        raise PromptError(f"no prompt {name!r}; there are {', '.join(names(folder))}")
     path = folder / f"{name}.md"
-    text, digest = read_hashed(path)
+    if path.parent != folder or not path.is_file():
+        raise PromptError(f"no prompt {name!r}; there are {', '.join(names(folder))}")
+    return _parsed(path, *read_hashed(path))
+
+
+@lru_cache(maxsize=256)
+def _parsed(path: Path, text: str, digest: str) -> Prompt:
     head, closed, rest = text.partition("#}")
     if not (head.startswith("{#") and closed):
         raise at(path, 1, "a prompt starts with a comment, {# ... #}, that says what it is for; add one")
@@ -103,7 +107,7 @@ def load(name: str, folder: Path = HOME) -> Prompt:
         raise at(path, text.count("\n") + 1, "no '## user' part with text; a prompt needs one")
     system = parts.get("system", Section(1, ""))
     variables = _variables(path, system) | _variables(path, user)
-    return Prompt(name, head.removeprefix("{#").strip(), system.text, user.text, digest, variables)
+    return Prompt(path.stem, head.removeprefix("{#").strip(), system.text, user.text, digest, variables)
 
 
 def _variables(path: Path, part: Section) -> frozenset[str]:

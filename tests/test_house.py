@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "eval": ("eval", "prompts", "train.scoring", *GROUND_FLOOR),
 }
 HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "fasttext", "sklearn", "scipy", "duckdb",
-         "pyarrow", "polars", "numpy", "openai", "httpx", "statsmodels"}  # fmt: skip
+         "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
 
 
 def files(*rooms: str) -> list[Path]:

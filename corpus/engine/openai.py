@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import random
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
 
@@ -16,8 +16,7 @@ from corpus.errors import EngineError
 from corpus.recipe import EngineSettings
 
 if TYPE_CHECKING:
-    from openai import APIStatusError, AsyncOpenAI
-    from openai.types.chat import ChatCompletion
+    import aiohttp
 
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 """Backoff: exponential between these, with jitter, so that many requests do not come back at the same instant."""
@@ -48,7 +47,8 @@ class OpenAIEngine:
 
     def __init__(self, settings: EngineSettings) -> None:
         self._settings = settings
-        self._client: AsyncOpenAI | None = None
+        self._session: aiohttp.ClientSession | None = None
+        self._base_url = str(settings.base_url).rstrip("/")
         self._failures_in_a_row = 0
         self._opens_at = 0.0
         """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
@@ -65,44 +65,54 @@ class OpenAIEngine:
         return self._settings.max_in_flight
 
     async def __aenter__(self) -> Self:
-        import openai
+        import aiohttp
 
-        self._client = openai.AsyncOpenAI(
-            base_url=self._settings.base_url,
-            api_key=self._key,
-            max_retries=0,
-            timeout=self._settings.timeout_seconds,
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),  # `max_in_flight` is the bound
+            timeout=aiohttp.ClientTimeout(total=None),  # `timeout_seconds` is the deadline
+            headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
+            trust_env=True,
         )
         try:
             await self._knock()
-        except EngineError:
-            await self._client.close()
+        except BaseException:
+            await self._session.close()
             raise
         return self
 
     async def _knock(self) -> None:
         """Find out early whether anything answers, and whether it knows the key."""
-        import openai
+        import aiohttp
 
-        assert self._client is not None
-        # A server need not list its models: what else is wrong, the first request says.
-        with contextlib.suppress(openai.APIResponseValidationError, json.JSONDecodeError):
-            try:
-                await self._client.models.list()
-            except openai.APIConnectionError as error:
-                raise EngineError(
-                    f"no server answers at {self._settings.base_url} ({error.__cause__ or error}); start it, or "
-                    "correct engine.base_url"
-                ) from None
-            except openai.APIStatusError as error:
-                if error.status_code in (401, 403):
-                    self._refuse_key(error.status_code)
+        try:
+            status, _, _ = await self._send("GET", "/models")
+        except (aiohttp.ClientError, OSError) as error:
+            raise EngineError(
+                f"no server answers at {self._settings.base_url} ({error or type(error).__name__}); start it, or "
+                "correct engine.base_url"
+            ) from None
+        if status in (401, 403):
+            self._refuse_key(status)
+
+    async def _send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of the answer.
+
+        Raises:
+            TimeoutError: there was none by the deadline.
+            aiohttp.ClientError, OSError: there was no connection, or it broke off.
+        """
+        assert self._session is not None, "the engine is not open"
+        async with (
+            asyncio.timeout(self._settings.timeout_seconds),
+            self._session.request(method, self._base_url + path, data=body) as response,
+        ):
+            return response.status, response.headers, await response.read()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._client is not None:
-            await self._client.close()
+        if self._session is not None:
+            await self._session.close()
 
     async def complete(self, request: Request) -> Reply:
         """One reply, after at most `max_retries` retries; each attempt may take `timeout_seconds`.
@@ -137,73 +147,74 @@ class OpenAIEngine:
 
     async def _attempt(self, request: Request) -> Reply:
         """One attempt, with every way in which it can fail sorted into transient, this request's, or everyone's."""
-        import openai
+        import aiohttp
 
         await self._wait_until_open()
-        seconds = self._settings.timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
-                completion = await self._create(request)
-        except (TimeoutError, openai.APITimeoutError):
-            raise _Transient("timeout", f"no reply within {seconds:g} s") from None
-        except openai.APIConnectionError as error:
-            raise _Transient("error", f"connection failed: {error.__cause__ or error}") from None
-        except openai.APIStatusError as error:
-            await self._sort(error)
-        except (openai.APIError, json.JSONDecodeError) as error:
-            self._fail(f"the server's reply does not read: {error}")
-        return self._reply(completion, request.opening)
+            status, headers, body = await self._send("POST", "/chat/completions", self._body(request))
+        except TimeoutError:
+            message = f"no reply within {self._settings.timeout_seconds:g} s"
+            raise _Transient("timeout", message) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise _Transient("error", f"connection failed: {error or type(error).__name__}") from None
+        if status >= 300:
+            await self._sort(status, headers, body)
+        return self._reply(self._read(headers, body), request.opening)
 
     async def _wait_until_open(self) -> None:
         """Hold every attempt, new ones too, until the server wants requests again; then let them in a little apart."""
         while (seconds := self._opens_at - time.monotonic()) > 0:
             await asyncio.sleep(seconds + random.uniform(0, _FIRST_WAIT_SECONDS))
 
-    async def _create(self, request: Request) -> ChatCompletion:
-        import openai
-
-        assert self._client is not None, "the engine is not open"
-        extra: dict[str, object] = dict(self._settings.options)
-        if request.min_p is not None:
-            extra["min_p"] = request.min_p
+    def _body(self, request: Request) -> bytes:
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        body: dict[str, object] = {
+            "model": self.model,
+            "messages": messages,
+            "max_tokens": request.max_tokens,
+            "temperature": request.temperature,
+        }
+        optional = {
+            "top_p": request.top_p,
+            "min_p": request.min_p,
+            "seed": request.seed,
+            "stop": list(request.stop) or None,
+            "frequency_penalty": request.frequency_penalty or None,
+            "min_tokens": request.min_tokens or None,
+        }
+        body |= {name: value for name, value in optional.items() if value is not None}
         if request.schema is not None:
             schema = {"name": "reply", "schema": dict(request.schema), "strict": True}
-            extra["response_format"] = {"type": "json_schema", "json_schema": schema}
-        messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        if request.min_tokens:
-            extra["min_tokens"] = request.min_tokens
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
         if request.opening:
             messages.append({"role": "assistant", "content": request.opening})
-            extra |= {"add_generation_prompt": False, "continue_final_message": True}
-        return await self._client.chat.completions.create(
-            model=self.model,
-            messages=messages,  # type: ignore[arg-type]  # the client wants one class per role
-            max_tokens=request.max_tokens,
-            temperature=request.temperature,
-            top_p=openai.omit if request.top_p is None else request.top_p,
-            stop=list(request.stop) or openai.omit,
-            frequency_penalty=request.frequency_penalty or openai.omit,
-            seed=openai.omit if request.seed is None else request.seed,
-            extra_body=extra,
-        )
+            body |= {"add_generation_prompt": False, "continue_final_message": True}
+        return json.dumps(body | self._settings.options).encode()
+
+    def _read(self, headers: Mapping[str, str], body: bytes) -> object:
+        try:
+            return json.loads(body)
+        except ValueError as error:
+            said = body.decode(errors="replace")
+            # What calls itself JSON was cut off on its way; anything else, such as a page to sign in, comes again.
+            if "json" in headers.get("Content-Type", ""):
+                raise _Transient("error", f"the server's reply is cut off: {error}") from None
+            self._fail(f"the server answered 200 without a reply: {said}")
 
     def _reply(self, completion: object, opening: str) -> Reply:
-        from openai.types.chat import ChatCompletion
-
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            said = getattr(completion, "error", completion)
-            self._fail(f"the server answered 200 without a reply: {said!s}")
-        choice, usage = completion.choices[0], completion.usage
-        if choice.message is None:
-            self._fail(f"the server answered 200 with a choice that has no message: {choice!s}")
-        refused = choice.message.refusal
-        details = usage.prompt_tokens_details if usage else None
+        choices = _field(completion, "choices")
+        if not isinstance(choices, list) or not choices:
+            self._fail(f"the server answered 200 without a reply: {_field(completion, 'error') or completion!s}")
+        message, usage = _field(choices[0], "message"), _field(completion, "usage")
+        if not isinstance(message, dict):
+            self._fail(f"the server answered 200 with a choice that has no message: {choices[0]!s}")
+        refused = message.get("refusal")
         return Reply(
-            text=refused or f"{opening}{choice.message.content or ''}",
-            finish_reason="content_filter" if refused else choice.finish_reason or "unknown",
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            cached_tokens=details.cached_tokens if details else None,
-            completion_tokens=usage.completion_tokens if usage else None,
+            text=str(refused or f"{opening}{message.get('content') or ''}"),
+            finish_reason="content_filter" if refused else str(choices[0].get("finish_reason") or "unknown"),
+            prompt_tokens=_count(usage, "prompt_tokens"),
+            cached_tokens=_count(_field(usage, "prompt_tokens_details"), "cached_tokens"),
+            completion_tokens=_count(usage, "completion_tokens"),
         )
 
     def _fail(self, message: str) -> NoReturn:
@@ -211,12 +222,12 @@ class OpenAIEngine:
         self._count_failure(shown)
         raise CallFailed("error", shown) from None
 
-    async def _sort(self, error: APIStatusError) -> NoReturn:
-        status, said = error.status_code, self._without_key(str(error.message))[:_SHOWN_CHARS]
-        wait, longest = _retry_after_seconds(error), self._settings.timeout_seconds
+    async def _sort(self, status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
+        said = self._without_key(body.decode(errors="replace"))[:_SHOWN_CHARS]
+        wait, longest = _retry_after_seconds(headers), self._settings.timeout_seconds
         # Some servers call a limit per minute a quota too, but name the moment when it is over.
         passes = status == 429 and wait is not None and wait <= longest
-        if status == 402 or (not passes and _LIMITS & {str(error.code), str(error.type)}):
+        if status == 402 or (not passes and _LIMITS & _names(body)):
             raise EngineError(f"a usage limit is reached ({said}); run again to resume when it is lifted") from None
         if status in (401, 403):
             self._refuse_key(status)
@@ -240,12 +251,12 @@ class OpenAIEngine:
         ) from None
 
     async def _served(self) -> str:
-        import openai
+        import aiohttp
 
-        assert self._client is not None
         try:
-            names = sorted(model.id for model in (await self._client.models.list()).data)
-        except openai.APIError:
+            _, _, body = await self._send("GET", "/models")
+            names = sorted(str(model["id"]) for model in json.loads(body)["data"])
+        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError):
             return "it does not list what it serves"
         return f"it serves: {', '.join(names[:20]) or 'nothing'}"
 
@@ -253,10 +264,29 @@ class OpenAIEngine:
         return message.replace(self._key, "***") if self._key != "none" else message
 
 
-def _retry_after_seconds(error: APIStatusError) -> float | None:
+def _field(value: object, name: str) -> object:
+    return value.get(name) if isinstance(value, dict) else None
+
+
+def _count(value: object, name: str) -> int | None:
+    count = _field(value, name)
+    return count if isinstance(count, int) else None
+
+
+def _names(body: bytes) -> set[str]:
+    """The code and the type that an answer with an error gives it."""
+    try:
+        said = json.loads(body)
+    except ValueError:
+        return set()
+    error = _field(said[0] if isinstance(said, list) and said else said, "error")  # Gemini sends a list
+    return {str(_field(error, "code")), str(_field(error, "type"))}
+
+
+def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     """The header in seconds; its other form, a date, is rare for these servers and left to the backoff."""
     try:
-        seconds = float(error.response.headers["retry-after"])
+        seconds = float(headers["Retry-After"])
     except (KeyError, ValueError):
         return None
     return seconds if seconds >= 0 else None
