@@ -6,22 +6,25 @@ import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from corpus.briefs import Brief, BriefsReport, compare_briefs, make_briefs, plan_briefs
+from corpus.briefs import Brief, BriefsReport, compare_briefs, library, make_briefs, plan_briefs
 from corpus.chats import write_chats
 from corpus.documents import write_documents
 from corpus.engine import open_engine
 from corpus.errors import RecipeError
 from corpus.models import chat_token_counter, token_counter
-from corpus.outline import SpecReport, check_spec, commit_clauses, split_clauses
+from corpus.outline import SpecReport, check_spec, commit_clauses, read_source, split_clauses
 from corpus.recipe import Recipe
 from corpus.recipe_file import load_recipe
 from corpus.spec import Clause
 from corpus.stage import Progress, StageReport
 from corpus.store import Store, WritingStore
+from corpus.store.identity import content_id
 from corpus.writing import Effort, missing_jobs
 
 STALENESS = ("spec", "engine", "generate", "seed")
 """The recipe's sections that briefs are made of."""
+_last_plan: dict[str, Plan] = {}
+"""The plan made last, by the hash of all that it is a function of: one verb looks at its plan three times."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +90,14 @@ def make_plan(recipe: Recipe) -> Plan:
     """
     if recipe.spec is None:
         raise RecipeError("the recipe has no `spec`, so there is nothing to generate from; give spec.path")
-    clauses = check_spec(recipe.spec)
-    split = split_clauses(clauses, recipe.spec.hold_out.fraction, recipe.seed)
-    return Plan(clauses, split, plan_briefs(recipe, clauses, split))
+    settings = recipe.model_dump(mode="json", exclude={"runs": True, "spec": {"path"}})
+    key = content_id("plan", settings, read_source(recipe.spec), [card.hash for card in library(recipe).values()])
+    if key not in _last_plan:
+        _last_plan.clear()
+        clauses = check_spec(recipe.spec)
+        split = split_clauses(clauses, recipe.spec.hold_out.fraction, recipe.seed)
+        _last_plan[key] = Plan(clauses, split, plan_briefs(recipe, clauses, split))
+    return _last_plan[key]
 
 
 def refuse_stale(recipe: Recipe, store: Store, plan: Plan) -> None:
