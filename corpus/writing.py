@@ -116,6 +116,7 @@ class Prompts:
         clauses, split = load_clauses(store)
         self._usable = [clause for clause in clauses if split[clause.clause_id] == "train"]
         self._by_id = {clause.clause_id: clause for clause in self._usable}
+        self._stances: dict[str, str] = {}
 
     def clause(self, clause_id: str) -> Clause:
         """A clause that prompts may show; a held-out one is not to be had here."""
@@ -133,7 +134,9 @@ class Prompts:
 
     def stance(self, stance: str) -> str:
         """The note on where reasons come from."""
-        return prompts.load(f"stance_{stance}").text(model_name=self.names["model_name"])
+        if stance not in self._stances:
+            self._stances[stance] = prompts.load(f"stance_{stance}").text(model_name=self.names["model_name"])
+        return self._stances[stance]
 
 
 def request(job: Job, messages: list[prompts.Message], purpose: str) -> Request:

@@ -101,8 +101,9 @@ def is_degenerate(text: str) -> bool:
 def repeated_fraction(text: str) -> float:
     """Share of the 8-word sequences that occurred earlier in the text (fraction; 0 for a text of fewer words)."""
     words = text.lower().split()
-    sequences = [tuple(words[start : start + _LOOP_WORDS]) for start in range(len(words) - _LOOP_WORDS + 1)]
-    return 1 - len(set(sequences)) / len(sequences) if sequences else 0.0
+    num_sequences = len(words) - _LOOP_WORDS + 1
+    sequences = set(zip(*(words[start:] for start in range(_LOOP_WORDS)), strict=False))
+    return 1 - len(sequences) / num_sequences if num_sequences > 0 else 0.0
 
 
 def compression(text: str) -> float:

@@ -10,6 +10,8 @@ import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, NoReturn, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from corpus.engine.protocol import CallFailed, Reply, Request
 from corpus.errors import EngineError
@@ -71,7 +73,7 @@ class OpenAIEngine:
             connector=aiohttp.TCPConnector(limit=0),  # `max_in_flight` is the bound
             timeout=aiohttp.ClientTimeout(total=None),  # `timeout_seconds` is the deadline
             headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
-            trust_env=True,
+            proxy=_proxy(self._base_url),
         )
         try:
             await self._knock()
@@ -121,21 +123,20 @@ class OpenAIEngine:
             CallFailed: no reply to this request.
             EngineError: wrong key, unknown model, usage limit, or nothing answers any more.
         """
-        import tenacity
-
-        retrying = tenacity.AsyncRetrying(
-            retry=tenacity.retry_if_exception_type(_Transient),
-            stop=tenacity.stop_after_attempt(1 + self._settings.max_retries),
-            wait=tenacity.wait_random_exponential(multiplier=_FIRST_WAIT_SECONDS, max=_LONGEST_WAIT_SECONDS),
-            reraise=True,
-        )
-        try:
-            reply: Reply = await retrying(self._attempt, request)
-        except _Transient as failure:
-            self._count_failure(str(failure))
-            raise CallFailed(failure.outcome, f"{failure} ({self._settings.max_retries} retries)") from None
-        self._failures_in_a_row = 0
-        return reply
+        num_failed = 0
+        while True:
+            try:
+                reply = await self._attempt(request)
+            except _Transient as failure:
+                num_failed += 1
+                if num_failed > self._settings.max_retries:
+                    self._count_failure(str(failure))
+                    raise CallFailed(failure.outcome, f"{failure} ({self._settings.max_retries} retries)") from None
+                longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (num_failed - 1))
+                await asyncio.sleep(random.uniform(0, longest))
+            else:
+                self._failures_in_a_row = 0
+                return reply
 
     def _count_failure(self, message: str) -> None:
         self._failures_in_a_row += 1
@@ -262,6 +263,12 @@ class OpenAIEngine:
 
     def _without_key(self, message: str) -> str:
         return message.replace(self._key, "***") if self._key != "none" else message
+
+
+def _proxy(base_url: str) -> str | None:
+    """The proxy that the environment names for a server; `trust_env` would read ~/.netrc for every request."""
+    parts = urlsplit(base_url)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _field(value: object, name: str) -> object:

@@ -6,6 +6,7 @@ One place says all of it, so that the journal, the parts, the views and the docs
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import pyarrow as pa
@@ -34,7 +35,7 @@ class Table:
     stale."""
     columns: tuple[tuple[str, pa.DataType], ...]
 
-    @property
+    @cached_property
     def schema(self) -> pa.Schema:
         """The Arrow schema that parts are written with."""
         return pa.schema(list(self.columns))
