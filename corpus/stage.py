@@ -91,26 +91,39 @@ async def run_stage(
     progress.start(stage, len(missing))
     waiting = iter(missing)
     in_flight: set[asyncio.Future[Done]] = set()
+    finished: list[asyncio.Future[Done]] = []
+    any_finished = asyncio.Event()
+
+    def finish(task: asyncio.Future[Done]) -> None:
+        in_flight.discard(task)
+        finished.append(task)
+        any_finished.set()
 
     def refill() -> None:
         for item in itertools.islice(waiting, max_in_flight - len(in_flight)):
-            in_flight.add(asyncio.ensure_future(do(item)))
+            task = asyncio.ensure_future(do(item))
+            # `asyncio.wait` would touch every task in flight each time that one of them finishes.
+            task.add_done_callback(finish)
+            in_flight.add(task)
 
     try:
         refill()
-        while in_flight:
-            finished, still = await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
-            in_flight = still
-            for task in sorted(finished, key=_raised):
+        while in_flight or finished:
+            await any_finished.wait()
+            any_finished.clear()
+            together = sorted(finished, key=_raised)
+            finished.clear()
+            for task in together:
                 done = task.result()
                 write(done.rows)
                 outcomes[done.outcome] = outcomes.get(done.outcome, 0) + 1
                 progress.advance(stage, done.outcome)
             refill()
     finally:
-        for task in in_flight:
+        left = [*in_flight, *finished]
+        for task in left:
             task.cancel()
-        await asyncio.gather(*in_flight, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
     return StageReport(stage, len(missing), outcomes, time.monotonic() - began)
 
 
