@@ -7,6 +7,7 @@ It is written for any clause of any spec: "the assistant" is the model, "the pri
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -82,7 +83,7 @@ def genres(folder: Path | None = None) -> dict[str, Genre]:
 def _read_folder(folder: Path) -> dict[str, Genre]:
     cards: dict[str, Genre] = {}
     for path in sorted(folder.glob("*.md")):
-        card = _read_card(path)
+        card = _parsed(path, *read_hashed(path))
         if card.name in cards:
             raise at(path, 2, f"a second card named {card.name!r} in {folder}; rename one")
         cards[card.name] = card
@@ -91,8 +92,8 @@ def _read_folder(folder: Path) -> dict[str, Genre]:
     return cards
 
 
-def _read_card(path: Path) -> Genre:
-    text, digest = read_hashed(path)
+@lru_cache(maxsize=256)
+def _parsed(path: Path, text: str, digest: str) -> Genre:
     front = re.match(r"---\n(.*?)\n---\n", text, flags=re.DOTALL)
     if front is None:
         raise at(path, 1, "a card starts with front matter between two lines '---'; add it")
