@@ -126,8 +126,8 @@ CONTESTANTS = (
     Contestant(
         "datatrove, own HTTP", "datatrove", _DATATROVE, _peer("datatrove_job.py", "own"),
         "out/*.jsonl.gz", "checkpoints/*/chunk_*.jsonl", _datatrove_text,
-        "InferenceRunner, `server_type=endpoint`, checkpoints of 500 records and its cache of requests; on this path it "
-        "has no deadline and no retry, a 500 ends the task: deadline and retries stand in the rollout function",
+        "InferenceRunner, `server_type=endpoint`, checkpoints of 500 records and its cache of requests; on this path "
+        "it has no deadline and no retry, a 500 ends the task: deadline and retries stand in the rollout function",
     ),
     Contestant(
         "datatrove, openai client", "datatrove", _DATATROVE, _peer("datatrove_job.py", "openai"),
@@ -137,14 +137,14 @@ CONTESTANTS = (
     Contestant(
         "data-designer", "data-designer", ("data-designer==0.9.7",), _peer("data_designer_job.py"),
         "out/job/parquet-files/*.parquet", "out/job/parquet-files/*.parquet", lambda row: row["text"],
-        "`max_parallel_requests`, `timeout`, `max_conversation_restarts` as the job says, 4 row groups of 500, no early "
-        "shutdown, `ResumeMode.IF_POSSIBLE`; it drops the row of a reply that is no JSON",
+        "`max_parallel_requests`, `timeout`, `max_conversation_restarts` as the job says, 4 row groups of 500, no "
+        "early shutdown, `ResumeMode.IF_POSSIBLE`; it drops the row of a reply that is no JSON",
     ),
     Contestant(
         "curator", "bespokelabs-curator", ("bespokelabs-curator==0.1.31",), _peer("curator_job.py"),
         "out/rows.parquet", "work/*/responses_*.jsonl", lambda row: row["text"],
-        "backend openai, `max_concurrent_requests`, `request_timeout`, `max_retries` as the job says, no rate limit, 1 s "
-        "of pause after a 429, no live display; it retries when all first attempts are through",
+        "backend openai, `max_concurrent_requests`, `request_timeout`, `max_retries` as the job says, no rate limit, "
+        "1 s of pause after a 429, no live display; it retries when all first attempts are through",
     ),
 )  # fmt: skip
 

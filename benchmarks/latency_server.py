@@ -27,10 +27,8 @@ from typing import cast
 
 NUM_WORDS = 500
 """Words of every reply."""
-_SENTENCE_WORDS = 12
-_WORDS = sorted(
-    set(
-        """a about after again all along also always an and answer any as ask at away back be because been
+_SENTENCE_WORDS = 6
+_COMMON = """a about after again all along also always an and answer any as ask at away back be because been
 before began best better between big both bring but by call came can careful change city clear close come could day did
 different do does done down draw each early end enough even every example eye face far few find first follow for form
 found four from garden gave get give go good great group had hand hard has have he head hear help her here high him his
@@ -42,9 +40,8 @@ sentence set she should show side since small so some soon sound spell stand sta
 sure table take talk tell than that the their them then there these they thing think this those thought three through
 time to together told too took town tree try turn two under until up us use very walk want warm was watch water way we
 well went were what when where which while white who why will with without word work world would write year you young
-""".split()
-    )
-)
+"""
+_WORDS = sorted(_COMMON.split())
 _SPREAD = 0.6
 """Standard deviation of the logarithm of a latency: one in a hundred is 3.4 times the mean or more."""
 _BUSY_SECONDS = 0.01
@@ -94,8 +91,8 @@ def _sentences() -> list[str]:
 
 
 def reply_text(job: int) -> str:
-    """The text for a job: it names it, and has about `NUM_WORDS` words."""
-    sentences = random.Random(job).choices(_sentences(), k=NUM_WORDS // _SENTENCE_WORDS)
+    """The text for a job: it names it, and has `NUM_WORDS` words."""
+    sentences = random.Random(job).choices(_sentences(), k=(NUM_WORDS - 2) // _SENTENCE_WORDS)
     return f"Record {job:05d}. {'. '.join(sentences)}."
 
 
@@ -126,10 +123,12 @@ class Server:
         self.waiting: deque[Connection] = deque()
 
     def job(self, messages: object) -> int:
+        """The number of a request's job: new for messages that were not seen before."""
         key = hashlib.blake2b(json.dumps(messages).encode(), digest_size=16).digest()
         return self.jobs.setdefault(key, len(self.jobs))
 
     def take(self, connection: Connection) -> None:
+        """Work on a connection's request, now or when a slot is free."""
         if self.free_slots:
             self.free_slots -= 1
             connection.work()
@@ -137,6 +136,7 @@ class Server:
             self.waiting.append(connection)
 
     def give_back(self) -> None:
+        """A slot is free: the request that waited longest gets it."""
         self.free_slots += 1
         while self.waiting and self.free_slots:
             connection = self.waiting.popleft()
@@ -158,9 +158,11 @@ class Connection(asyncio.Protocol):
         self.latency = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where answers go."""
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        """Act when a whole request is there."""
         self.data += data
         head, found, rest = self.data.partition(b"\r\n\r\n")
         if not found:
@@ -175,6 +177,7 @@ class Connection(asyncio.Protocol):
         self.ask(lines[0].split()[1], rest[:length])
 
     def ask(self, path: str, body: bytes) -> None:
+        """Answer what can be answered at once, and draw for the rest."""
         if path.endswith("/models"):
             self.send(200, {"object": "list", "data": [{"id": "slow", "object": "model"}]})
         elif path == "/finished":
@@ -193,11 +196,13 @@ class Connection(asyncio.Protocol):
             self.server.take(self)
 
     def work(self) -> None:
+        """A slot was found: the latency begins."""
         self.works = True
         if not math.isinf(self.latency):
             self.timer = asyncio.get_running_loop().call_later(self.latency, self.answer)
 
     def answer(self) -> None:
+        """The latency is over."""
         asked = self.asked
         assert asked is not None
         self.free()
@@ -211,12 +216,14 @@ class Connection(asyncio.Protocol):
             self.server.finished.add(asked.job)
 
     def free(self) -> None:
+        """Nothing is asked any more."""
         self.asked, self.timer = None, None
         if self.works:
             self.works = False
             self.server.give_back()
 
     def send(self, status: int, body: object) -> None:
+        """Write an answer; bytes go out as they are, all else as JSON."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
         keeps = "keep-alive" if self.keeps_alive else "close"
         head = f"HTTP/1.1 {status} -\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n"
@@ -225,6 +232,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
+        """The client went away, perhaps before its answer."""
         if self.asked is not None:
             self.asked.closed = time.time()
             if self.timer is not None:

@@ -110,6 +110,7 @@ SERVER_FAULTS: dict[str, tuple[int, object]] = {
     "quota": (429, error("insufficient_quota", "You exceeded your current quota")),
     "error": (500, error("server_error", "something broke")),
     "hang": (0, None),
+    "cut_off": (200, b'{"choices": [{"message": {"role": "assist'),
     "html": (200, "<!doctype html><html><body><h1>Sign in</h1></body></html>"),
     "error_body": (200, {"error": {"message": "upstream failed", "code": 502}}),
     "hang_up": (0, None),
@@ -131,7 +132,7 @@ SERVER_FAULTS: dict[str, tuple[int, object]] = {
     "no_user_quota": (403, error("insufficient_user_quota", "user quota is not enough")),
     "no_credits": (402, {"error": {"code": 402, "message": "More tokens than you can afford"}}),
 }
-"""Status and body of each; a body of None hangs up."""
+"""Status and body of each: text is HTML, bytes go out as JSON as they are; a body of None hangs up."""
 
 
 class Server:
@@ -192,7 +193,8 @@ class Server:
                 if answer is None:
                     break
                 kind = "text/html" if isinstance(answer, str) else "application/json"
-                data = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
+                text = answer if isinstance(answer, str | bytes) else json.dumps(answer)
+                data = text.encode() if isinstance(text, str) else text
                 wait = self.options.retry_after_seconds
                 extra = f"\r\nretry-after: {wait}" if status == 429 and wait is not None else ""
                 head = f"content-type: {kind}\r\ncontent-length: {len(data)}{extra}"

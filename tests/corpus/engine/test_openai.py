@@ -66,7 +66,7 @@ def test_what_was_not_asked_for_is_not_sent():
     assert not {"seed", "top_p", "min_p", "response_format", "stop", "min_tokens"} & set(line["request"])
 
 
-@pytest.mark.parametrize("fault", ["busy", "error", "hang_up"])
+@pytest.mark.parametrize("fault", ["busy", "error", "hang_up", "cut_off"])
 def test_what_may_pass_is_retried_to_the_same_reply(fault):
     with FakeServer(faults={fault: 0.4}) as server:
         replies = complete(settings(server, max_retries=20), *map(request, range(12)))
@@ -76,7 +76,10 @@ def test_what_may_pass_is_retried_to_the_same_reply(fault):
     assert seen > 12
 
 
-@pytest.mark.parametrize(("fault", "said"), [("busy", "HTTP 429"), ("error", "HTTP 500"), ("hang_up", "connection")])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [("busy", "HTTP 429"), ("error", "HTTP 500"), ("hang_up", "connection"), ("cut_off", "cut off")],
+)
 def test_retries_are_bounded(fault, said):
     with FakeServer(faults={fault: 1.0}) as server:
         (failure,) = complete(settings(server, max_retries=2), request())
@@ -268,3 +271,16 @@ def test_what_a_reply_is_begun_with_goes_last_and_comes_first():
     assert sent["messages"][-1] == {"role": "assistant", "content": "It began"}
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
     assert (sent["stop"], sent["min_tokens"]) == (["END"], 3)
+
+
+def test_a_proxy_of_the_environment_is_used_but_for_what_it_leaves_out(monkeypatch):
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with FakeServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.base_url.removesuffix("/v1"))
+        behind = EngineSettings(kind="openai", model="fake", base_url="http://models.invalid/v1")
+        (reply,) = complete(behind, request())
+        monkeypatch.setenv("no_proxy", "models.invalid")
+        with pytest.raises(EngineError, match="no server answers"):
+            complete(behind, request())
+    assert isinstance(reply, Reply)
