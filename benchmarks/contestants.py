@@ -199,20 +199,17 @@ def environment(contestant: Contestant, environments: Path) -> tuple[Path, str]:
 def start(contestant: Contestant, python: Path, folder: Path, url: str, job: Job) -> subprocess.Popen[bytes]:
     """Begin the job, or go on with it; what it prints goes to `log` in its folder."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    variables |= {"OPENAI_API_KEY": "none", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
+    variables |= {"OPENAI_API_KEY": "none", "HF_HUB_OFFLINE": "1"}
     variables |= {"NEMO_TELEMETRY_ENABLED": "false", "TELEMETRY_ENABLED": "false", "DO_NOT_TRACK": "1"}
     variables |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "CURATOR_DISABLE_RICH_DISPLAY": "1"}
     # Two peers count tokens by a vocabulary that they would fetch; litellm brings it along.
     vocabularies = sorted(python.parents[2].glob("*/lib/*/site-packages/litellm/*/tokenizers"))
     variables |= {"TIKTOKEN_CACHE_DIR": str(vocabularies[0])} if vocabularies else {}
-    cwd = folder
-    if not contestant.requirements:
-        variables["PYTHONPATH"] = str(HERE.parent)
-        del variables["HF_HOME"]
+    variables |= {"HF_HOME": str(folder / "hf")} if contestant.requirements else {"PYTHONPATH": str(HERE.parent)}
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
             [python, *contestant.arguments(folder, url, job)],
-            cwd=cwd, env=variables, stdout=log, stderr=log, start_new_session=True,
+            cwd=folder, env=variables, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
 
 

@@ -1,9 +1,11 @@
 """What `kill -9` costs: the same job as in `overhead.py`, killed at 10, 50 and 90 % of its replies, and run again.
 
-The server goes on, and its log says what was asked again. A row is lost if the server answered it in full and it is
-not in the results in the end. Files are torn if they hold rows and do not read to their end: looked at right after the
-kill, and in the end. The same command is run again until it succeeds, three times at most: each time after the first
-counts as a step by hand.
+The server goes on, and its log says what was asked again. Re-issued are requests that it had answered in full, or that
+were open, when the client died: an answer may be on its way to the client then, so a client that loses nothing
+re-issues at most as many as it has slots. A row is lost if the server answered it in full, then or later, and it is not
+in the results in the end. Files are torn if they hold rows and do not read to their end, right after the kill and in the
+end: the run of Specmill with its own reader, the files of the others with a plain one of their format. The same command
+is run again until it succeeds, three times at most: each time after the first counts as a step by hand.
 
     python benchmarks/crashes.py
     python benchmarks/crashes.py --requests 600 --slots 64 --mean-seconds 0.5 --deadline-seconds 3
@@ -72,7 +74,7 @@ def crash(
     records = {record(text) for text in texts} - {None}
     return {
         "killed at": f"{fraction:.0%}",
-        "in flight": len(open_then - answered_then),
+        "open at the server": len(open_then - answered_then),
         "re-issued": len(again & (open_then | answered_then)),
         "of them answered before": len(again & answered_then),
         "rows lost": len(answered - records),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import prompts
 from corpus.store.identity import draw
@@ -40,7 +41,7 @@ def compose_idea(card: Genre, number: int, seed: int, model_name: str) -> Idea:
     situation, writer, consequence, reader, length, mode = _spread(place, _radices(card))
     named = _Named(model_name)
     opening = named(card.situations[situation])
-    text = prompts.load(f"idea_{card.modes[mode]}").text(
+    text = _template(card.modes[mode]).text(
         model_name=model_name,
         writer=named(card.writers[writer]),
         reader=named(card.readers[reader]),
@@ -48,6 +49,11 @@ def compose_idea(card: Genre, number: int, seed: int, model_name: str) -> Idea:
         consequence=named(card.consequences[consequence]),
     )
     return Idea(text, opening, LENGTHS[length])
+
+
+@cache
+def _template(mode: str) -> prompts.Prompt:
+    return prompts.load(f"idea_{mode}")
 
 
 def _radices(card: Genre) -> tuple[int, ...]:
