@@ -2,10 +2,10 @@
 
 The server goes on, and its log says what was asked again. Re-issued are requests that it had answered in full, or that
 were open, when the client died: an answer may be on its way to the client then, so a client that loses nothing
-re-issues at most as many as it has slots. A row is lost if the server answered it in full, then or later, and it is not
-in the results in the end. Files are torn if they hold rows and do not read to their end, right after the kill and in the
-end: the run of Specmill with its own reader, the files of the others with a plain one of their format. The same command
-is run again until it succeeds, three times at most: each time after the first counts as a step by hand.
+re-issues at most as many as it has slots. A row is lost if the server answered it in full, then or later, and it is
+not in the results in the end. Files are torn if they hold rows and do not read to their end, right after the kill and
+in the end: the run of Specmill with its own reader, the files of the others with a plain one of their format. The same
+command is run again until it succeeds, three times at most: each time after the first counts as a step by hand.
 
     python benchmarks/crashes.py
     python benchmarks/crashes.py --requests 600 --slots 64 --mean-seconds 0.5 --deadline-seconds 3
