@@ -14,7 +14,7 @@ from corpus.allocation import allocate
 from corpus.errors import RecipeError, nearest
 from corpus.ideas import Idea, compose_idea, num_ideas
 from corpus.models import model_identity
-from corpus.outline import BRIEFED
+from corpus.clauses import BRIEFED
 from corpus.recipe import GenreSettings, Recipe
 from corpus.spec import Clause, context_of
 from corpus.store import Store, WritingStore

@@ -12,7 +12,7 @@ from corpus.documents import write_documents
 from corpus.engine import open_engine
 from corpus.errors import RecipeError
 from corpus.models import chat_token_counter, token_counter
-from corpus.outline import SpecReport, check_spec, commit_clauses, split_clauses
+from corpus.clauses import SpecReport, check_spec, commit_clauses, split_clauses
 from corpus.recipe import Recipe
 from corpus.recipe_file import load_recipe
 from corpus.spec import Clause

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from corpus.briefs import Brief, BriefsReport, compare_briefs, library, written_contexts
 from corpus.errors import StoreError
 from corpus.generation import brief_rows, clause_rows, make_plan
-from corpus.outline import SpecReport, describe
+from corpus.clauses import SpecReport, describe
 from corpus.recipe import Recipe
 from corpus.run import run_folder
 from corpus.store import Store, open_reader

@@ -10,7 +10,7 @@ from typing import cast
 import prompts
 from corpus.briefs import context_text
 from corpus.engine import Message, Request
-from corpus.outline import load_clauses
+from corpus.clauses import load_clauses
 from corpus.recipe import Recipe
 from corpus.spec import Clause
 from corpus.store import Store

@@ -18,7 +18,7 @@ from corpus.documents import write_documents
 from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
 from corpus.generation import make_plan, refuse_stale
-from corpus.outline import commit_clauses
+from corpus.clauses import commit_clauses
 from corpus.preview import preview
 from corpus.recipe import EngineSettings, Recipe, Train
 from corpus.run import Run, open_run

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus.outline import split_clauses
+from corpus.clauses import split_clauses
 from corpus.spec import parse_spec
 
 NESTED = """# Conduct
