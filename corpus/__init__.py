@@ -28,16 +28,16 @@ def write_starter(folder: Path) -> Path:
 
 def check_plan(recipe: Recipe) -> None:
     """Raise what is wrong with a recipe's spec, genres or library, before a run is made of it."""
-    from corpus import generation
+    from corpus import plans
 
-    generation.make_plan(recipe)
+    plans.make_plan(recipe)
 
 
 def refuse_stale(recipe: Recipe, store: Store) -> None:
     """Refuse a recipe that would leave finished work of the run behind; see `corpus.generation`."""
     from corpus import generation
 
-    generation.refuse_stale(recipe, store, generation.make_plan(recipe))
+    generation.refuse_stale(recipe, store)
 
 
 def preview_run(recipe: Recipe) -> Preview:

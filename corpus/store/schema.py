@@ -72,8 +72,12 @@ _ALL = (
     _table(
         "briefs", "corpus", "pass_hash,brief_id", "pass_hash",
         brief_id=STRING, kind=STRING, stance=STRING, clause_ids=STRINGS, assertion_ids=STRINGS, domain=STRING,
-        subdomain=STRING, genre=STRING, idea=STRING, variant=INT, prompt_hash=STRING, context_hash=STRING,
-        model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
+        subdomain=STRING, genre=STRING, question_kind=STRING, idea=STRING, variant=INT, seat=STRING, round=INT,
+        wave=INT, prompt_hash=STRING, context_hash=STRING, model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
+    ),
+    _table(
+        "recurring", "corpus", "pass_hash,kind,text", "pass_hash",
+        scope=STRING, kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
     ),
     _table(
         "calls", ("corpus", "filters", "eval"), "call_id", None,
