@@ -15,8 +15,8 @@ from corpus.writing import Job, Pen, Tagged
 
 REASONED = Tagged("think", "answer", second_is_open=True)
 _SPEC = re.compile(
-    r"\b(?:model spec|spec|specification|(?:your|the) (?:guidelines|policies|policy|principles|constitution|rules"
-    r"|instructions|programming))\b",
+    r"\b(?:model spec|your (?:own )?(?:spec|specification|guidelines?|polic(?:y|ies)|principles?|constitution|rules"
+    r"|instructions|programming|training))\b",
     re.IGNORECASE,
 )
 """How a question gives away that it was written from a spec."""

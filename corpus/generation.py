@@ -138,7 +138,7 @@ def generate_corpus(
     plan = make_plan(recipe, known, again=top_up)
     spec_report = commit_clauses(recipe, store, plan.clauses, plan.split)
     generation = _Generation(recipe, store, Effort(recipe.generate.max_attempts, top_up, refresh_context), progress)
-    stages = asyncio.run(generation.run(plan, again=top_up))
+    stages = asyncio.run(generation.run(plan))
     _count_recurring(recipe, store)
     store.seal()
     assert generation.compared is not None
@@ -158,7 +158,7 @@ class _Generation:
         self.compared: BriefsReport | None = None
         """How the briefs compare with those that were there, once the outline is complete."""
 
-    async def run(self, plan: Plan, *, again: bool) -> list[StageReport]:
+    async def run(self, plan: Plan) -> list[StageReport]:
         """Outline, then everything else together; wave by wave where the recipe avoids what recurs."""
         if not plan.open_steps:
             self._commit(plan)
@@ -168,7 +168,7 @@ class _Generation:
         async with open_engine(self._recipe.engine, self._recipe.seed) as engine:
             if plan.open_steps:
                 reports += await self._make_outline(plan, engine)
-                plan = make_plan(self._recipe, plan.known, again=again)
+                plan = make_plan(self._recipe, plan.known)
                 self._refuse_empty(plan)
             later = self._commit(plan)
             if self._recipe.generate.avoid_recurring:

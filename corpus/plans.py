@@ -176,9 +176,14 @@ class Plan:
         )
 
     def _replay(self, outline: Outline, again: bool) -> list[Step]:
+        """Follow the known replies, earlier topping up included; with `again`, open the next one."""
         steps = outline.advance(outline.first(), self.known.replies)
+        before: list[Clause] = []
         for number in range(1, MAX_AGAIN + 1):
-            more = outline.again(number) if not steps and outline.subdomains else []
+            uncovered = outline.uncovered()
+            if steps or not outline.subdomains or uncovered == before:
+                break
+            before, more = uncovered, outline.again(number)
             if not (again or any(step.item_id in self.known.replies for step in more)):
                 break
             steps = outline.advance(more, self.known.replies)

@@ -26,7 +26,7 @@ MIN_FRACTION = 0.02
 """Share of the documents that has to share it, too (fraction; ours)."""
 MAX_LISTED = 20
 """Names, openings and phrases, of each at most so many, that a prompt lists."""
-_NAME = re.compile(r"(?<![.!?:\u201c\"'\n] )(?<![.!?\n\u201c\"])\b[A-Z][a-z]+(?: [A-Z][a-z]+)*\b")
+_NAME = re.compile(r"(?<=[\w,;)\]] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 """Capitalised words that do not begin a sentence."""
 _WORD = re.compile(r"[\w'\u2019-]+")
 

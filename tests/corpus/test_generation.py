@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.engine import FakeEngine
+from fakes.generating import generated
 from fakes.openai_server import FakeServer
 
 from corpus import generate_corpus, generation, import_rows, models
@@ -59,17 +59,9 @@ def prose(request: Request) -> str:
 
 
 def written(run: Run, engine: Engine, **effort: bool) -> list[StageReport]:
-    """Reports of documents and of chats; of nothing missing, where the engine was not needed."""
-
-    def count(*_: object) -> Callable[[Sequence[object]], list[int]]:
-        return lambda texts: [len(str(text).split()) for text in texts]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(generation, "token_counter", count)
-        patch.setattr(generation, "chat_token_counter", count)
-        patch.setattr(generation, "open_engine", lambda settings, seed: engine)
-        report = generate_corpus(run.recipe, run.store, Silent(), **effort)
-    return report.stages or [StageReport("documents", 0), StageReport("chats", 0)]
+    """Reports of documents and of chats."""
+    done = generated(run, engine, **effort)
+    return [done.stage("documents"), done.stage("chats")]
 
 
 @pytest.fixture
@@ -247,7 +239,9 @@ def test_a_refresh_asks_again_also_where_attempts_were_used_up(tmp_path: Path) -
         written(run, FakeEngine(lambda _: ""))
         written(run, FakeEngine(prose), top_up=True)
         plan = make_plan(run.recipe)
-        commit_briefs(run.recipe, run.store, [replace(brief, context_hash="b2:other") for brief in plan.briefs], plan.cards)
+        commit_briefs(
+            run.recipe, run.store, [replace(brief, context_hash="b2:other") for brief in plan.briefs], plan.cards
+        )
         effort = Effort(run.recipe.generate.max_attempts, refresh_context=True)
         jobs = missing_jobs(run.store, "document", "documents", effort)
         assert len(jobs) == 6
