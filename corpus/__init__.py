@@ -61,6 +61,13 @@ def generate_corpus(
     return generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
 
 
+def rounds_left(store: Store, rounds: int) -> int:
+    """How many of a recipe's rounds of topping up its briefs have not had yet."""
+    from corpus import known
+
+    return max(0, rounds - known.last_round(store))
+
+
 def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str) -> ImportReport:
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
     from corpus import imports, models

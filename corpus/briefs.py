@@ -10,7 +10,7 @@ from typing import cast
 import pyarrow as pa
 
 import prompts
-from corpus.models import model_identity
+from corpus.models import engine_identity
 from corpus.recipe import Recipe
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
@@ -94,7 +94,7 @@ def make_brief(
     round: int = 0,  # noqa: A002  # the column's name
 ) -> Brief:
     """One brief. Its id is the hash of all that makes its text but for `context`, which has a column of its own."""
-    model = model_identity(recipe.engine.model, recipe.engine.revision)
+    model = engine_identity(recipe.engine)
     stance = recipe.generate.stance
     brief_id = content_id(
         "brief", kind, asdict(subject), genre.hash if genre else None, question_kind, idea, stance, prompt_hash, model,

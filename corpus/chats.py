@@ -8,10 +8,11 @@ from functools import partial
 
 import prompts
 from corpus.compose import answer_note
+from corpus.engine import Request
 from corpus.preferences import Pair, problem_with
 from corpus.stage import Done, Work
 from corpus.store.identity import content_id
-from corpus.writing import Job, Pen, Tagged
+from corpus.writing import Job, Pen, Tagged, request_of
 
 REASONED = Tagged("think", "answer", second_is_open=True)
 _SPEC = re.compile(
@@ -41,25 +42,34 @@ class ChatWriter:
         """One chat in which one thing is preferred to another."""
         return Work("preferences", partial(self._prefer, job))
 
+    def longest_request(self, job: Job) -> Request:
+        """What is asked for a job's answer, with nothing for the question, to see whether it fits."""
+        return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job))
+
+    def _answer_messages(self, job: Job, question: str) -> list[prompts.Message]:
+        brief = job.brief
+        return prompts.load("chat_answer").render(
+            **self._pen.principle(brief),
+            stance_note=self._pen.stance(brief.stance),
+            excerpt=self._pen.shown.excerpt(brief) if self._shows_excerpt else "",
+            reply_note=self._pen.note(answer_note(self._pen.recipe)),
+            question=question,
+        )
+
     async def _write(self, job: Job) -> Done:
         brief = job.brief
-        principle = self._pen.principle(brief)
-        asked = prompts.load("chat_question").render(**principle, topic=brief.idea, question_kind=self._note(job))
+        asked = prompts.load("chat_question").render(
+            **self._pen.principle(brief), topic=brief.idea, question_kind=self._note(job)
+        )
         question = await self._pen.ask(job, "question", asked, accept=names_the_spec)
         if question.text is None:
             return Done({"calls": question.calls}, question.outcome)
-        is_reasoned = "reasoning_max_tokens" in job.sampling
+        is_reasoned = _reasoning_tokens(job) > 0
         answer = await self._pen.ask(
             job,
             "answer",
-            prompts.load("chat_answer").render(
-                **principle,
-                stance_note=self._pen.stance(brief.stance),
-                excerpt=self._pen.shown.excerpt(brief) if self._shows_excerpt else "",
-                reply_note=self._pen.note(answer_note(self._pen.recipe)),
-                question=question.text,
-            ),
-            extra_tokens=int(str(job.sampling.get("reasoning_max_tokens", 0))),
+            self._answer_messages(job, question.text),
+            extra_tokens=_reasoning_tokens(job),
             accept=REASONED.problem if is_reasoned else None,
             # A person's question that declines is none; an answer may decline, and the spec may ask for it.
             may_decline=True,
@@ -140,6 +150,10 @@ def names_the_spec(question: str) -> str | None:
     """What gives a question away as written from a spec; None if nothing does."""
     found = _SPEC.search(question)
     return f"mentions how the assistant is meant to behave ({found.group()!r})" if found else None
+
+
+def _reasoning_tokens(job: Job) -> int:
+    return int(str(job.sampling.get("reasoning_max_tokens", 0)))
 
 
 def _chat_id(job: Job, *form: str) -> str:

@@ -7,10 +7,11 @@ from functools import partial
 
 import prompts
 from corpus.compose import EXTRA_TOKENS, document_prompt, reply_note
+from corpus.engine import Request
 from corpus.stage import Done, Work
 from corpus.store import Store
 from corpus.store.identity import content_id
-from corpus.writing import Effort, Job, Pen, Tagged, jobs_of
+from corpus.writing import Effort, Job, Pen, Tagged, jobs_of, request_of
 from prompts import Genre
 
 PLANNED = Tagged("plan", "document")
@@ -43,7 +44,11 @@ class DocumentWriter:
         """The second version of a document."""
         return Work("rewrites", partial(self._write_anew, job, row))
 
-    async def _write(self, job: Job) -> Done:
+    def first_request(self, job: Job) -> Request:
+        """What is asked first for a job, to see whether it fits."""
+        return request_of(job, self._messages(job), "document", self._extra_tokens(job))
+
+    def _messages(self, job: Job) -> list[prompts.Message]:
         brief = job.brief
         assert brief.genre is not None, brief
         values: dict[str, object] = {
@@ -56,13 +61,19 @@ class DocumentWriter:
             "worn": self._worn.get(brief.wave, ""),
             "reply_note": self._pen.note(reply_note(self._pen.recipe)),
         }
-        messages = self._template.render(**{name: values[name] for name in self._template.variables})
+        return self._template.render(**{name: values[name] for name in self._template.variables})
+
+    def _extra_tokens(self, job: Job) -> int:
+        return EXTRA_TOKENS if job.sampling.get("plan") else 0
+
+    async def _write(self, job: Job) -> Done:
+        brief = job.brief
         is_planned = bool(job.sampling.get("plan"))
         asked = await self._pen.ask(
             job,
             "document",
-            messages,
-            extra_tokens=EXTRA_TOKENS if is_planned else 0,
+            self._messages(job),
+            extra_tokens=self._extra_tokens(job),
             accept=PLANNED.problem if is_planned else None,
         )
         if asked.text is None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
 from corpus.chats import ChatWriter
 from corpus.clauses import SpecReport, commit_clauses
 from corpus.documents import DocumentWriter, missing_rewrites
-from corpus.engine import Engine, open_engine
+from corpus.engine import Engine, open_engine, refuse_too_long
 from corpus.errors import EngineError, RecipeError
 from corpus.known import load_known, missing_seats, outline_attempts
 from corpus.models import chat_token_counter, token_counter
@@ -192,6 +193,11 @@ class _Generation:
     async def _make_outline(self, plan: Plan, engine: Engine) -> list[StageReport]:
         assert plan.outline is not None
         outliner = self._outliner(plan, engine)
+        refuse_too_long(
+            engine,
+            map(outliner.request, plan.open_steps),
+            "lower generate.outline_section_tokens or generate.outline_max_tokens, or raise the context",
+        )
         work = outliner.outline_work(plan.outline, plan.open_steps)
         return await self._run(("outline",), work, engine)
 
@@ -258,8 +264,12 @@ class _Generation:
                 each for group in groups for each in self._ideas_and_texts(plan, group, outliner, documents, later)
             ]
         jobs = missing_jobs(store, "document", "documents", effort)
-        work += [documents.work(job) for job in jobs if wave is None or job.brief.wave == wave]
-        work += [chats.work(job) for job in missing_jobs(store, "chat", "chats", effort)]
+        jobs = [job for job in jobs if wave is None or job.brief.wave == wave]
+        talks = missing_jobs(store, "chat", "chats", effort)
+        asked = chain(map(documents.first_request, jobs), map(chats.longest_request, talks))
+        refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
+        work += [documents.work(job) for job in jobs]
+        work += [chats.work(job) for job in talks]
         work += [chats.preference_work(job) for job in missing_jobs(store, "preference", "chats", effort)]
         return await self._run(WRITING, work, engine)
 

@@ -88,6 +88,11 @@ def _extras(store: Store) -> list[Extra]:
     ]
 
 
+def last_round(store: Store) -> int:
+    """The last round of topping up that the current briefs had; 0 for none."""
+    return int(str(store.rows("SELECT coalesce(max(round), 0) AS last FROM briefs")[0]["last"]))
+
+
 def missing_seats(store: Store) -> list[Extra]:
     """Seats for as many new texts as curation removed, of the same clause (or subdomain) and genre (or kind).
 

@@ -16,7 +16,7 @@ from typing import cast
 import prompts
 from corpus.clauses import BRIEFED
 from corpus.excerpts import numbered, pieces
-from corpus.models import model_identity
+from corpus.models import engine_identity
 from corpus.recipe import Recipe
 from corpus.spec import Clause
 from corpus.store.identity import content_id
@@ -102,7 +102,7 @@ class Outline:
         self._cards = cards
         self._usable = usable
         self._names = {"model_name": recipe.spec.model_name, "provider_name": recipe.spec.provider_name}
-        self._engine = (model_identity(recipe.engine.model, recipe.engine.revision), recipe.seed)
+        self._engine = (engine_identity(recipe.engine), recipe.seed)
         self._found: list[Subdomain] = []
 
     @property

@@ -48,23 +48,26 @@ class Outliner:
 
         return Work("ideas", do)
 
-    async def _ask(self, step: Step) -> tuple[list[dict[str, object]], str]:
+    def request(self, step: Step) -> Request:
+        """What the engine is asked."""
         settings = self._recipe.generate
-        request = Request(
+        return Request(
             messages=tuple(Message(message["role"], message["content"]) for message in step.messages),
             max_tokens=settings.outline_max_tokens,
             temperature=settings.outline_temperature,
             seed=draw("outline", self._recipe.seed, step.item_id) % 2**31,
             schema=step.schema,
         )
+
+    async def _ask(self, step: Step) -> tuple[list[dict[str, object]], str]:
         asked = await ask(
             self._engine,
-            request,
+            self.request(step),
             room="corpus",
             purpose=step.purpose,
             item_id=step.item_id,
             first_attempt=self._attempts.get(step.item_id, 0),
-            max_attempts=settings.max_attempts,
+            max_attempts=self._recipe.generate.max_attempts,
             accept=lambda reply: _problem(step, reply),
         )
         self.replies[step.item_id] = asked.text

@@ -84,8 +84,11 @@ class EngineSettings(Section):
     """Where the server listens (`openai` only), up to and with `/v1`."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; the key itself is never written."""
-    max_in_flight: PositiveInt = 256
-    """Requests that are open at the same time (requests)."""
+    adapter: ModelName | None = None
+    """A LoRA adapter that writes in the model's place (`vllm` only): a folder as peft saves it."""
+    max_in_flight: PositiveInt | None = None
+    """Requests that are open at the same time (requests). null: what vLLM decodes together and an eighth more, so
+    that it never waits; 256 for a server."""
     timeout_seconds: PositiveFloat = 300.0
     """Deadline of one request (seconds); the published code's 300 s per attempt."""
     max_retries: NonNegativeInt = 4
@@ -99,6 +102,8 @@ class EngineSettings(Section):
     def _needs_a_server(self) -> EngineSettings:
         if self.kind == "openai" and not self.base_url:
             raise ValueError("kind: openai needs base_url, such as http://127.0.0.1:8000/v1")
+        if self.kind == "openai" and self.adapter:
+            raise ValueError(f"adapter ({self.adapter}): a server serves an adapter as a model; give its name as model")
         return self
 
 
@@ -252,6 +257,8 @@ class Mix(Section):
     """Share of each set (`generated` or an import's name) in the budget; null: as they come."""
     repeats: PositiveInt = 1
     """How often one row may stand in the mix, at most."""
+    reasoning: Literal["with", "without", "both"] | None = None
+    """Which of two chats that differ only in their reasoning is taken; null: there are no such chats."""
     shortfall: Literal["allow", "refuse"] = "refuse"
     """A budget larger than the corpus: `allow` takes what there is, `refuse` stops with a table of what is short."""
 
@@ -262,6 +269,8 @@ class Mix(Section):
                 raise ValueError(f"{key}: the shares sum to 0 ({shares}); give at least one more than 0")
         if self.kind == "chats" and self.genres is not None:
             raise ValueError("genres: chats have no genre; mix them by `sets`")
+        if self.kind == "documents" and self.reasoning is not None:
+            raise ValueError(f"reasoning ({self.reasoning}): documents have none; leave it out")
         return self
 
 

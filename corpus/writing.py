@@ -144,7 +144,7 @@ class Pen:
         """One of a job's texts; `extra_tokens` is what the reply holds besides it. See `engine.ask`."""
         return await ask(
             self._engine,
-            _request(job, messages, purpose, extra_tokens),
+            request_of(job, messages, purpose, extra_tokens),
             room="corpus",
             purpose=purpose,
             item_id=job.brief.brief_id,
@@ -155,7 +155,8 @@ class Pen:
         )
 
 
-def _request(job: Job, messages: list[prompts.Message], purpose: str, extra_tokens: int) -> Request:
+def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_tokens: int = 0) -> Request:
+    """What the engine is asked for one of a job's texts."""
     sampling = job.sampling
     return Request(
         messages=tuple(Message(message["role"], message["content"]) for message in messages),
