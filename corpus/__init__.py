@@ -61,9 +61,12 @@ def generate_corpus(
     return generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
 
 
-def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str) -> ImportReport:
+def import_rows(
+    recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
+) -> ImportReport:
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
     from corpus import imports, models
 
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    return imports.import_rows(store, files, set_name, models.token_counter(*base), models.chat_token_counter(*base))
+    counters = models.token_counter(*base), models.chat_token_counter(*base)
+    return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)
