@@ -1,0 +1,149 @@
+"""What the benchmarks measure is what they say: their functions beside brute force."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from diversity import ALONE, IDEAS, BothArms, without_idea
+from fakes.engine import FakeEngine
+from human_prose import python_prose
+from hypothesis import given
+from hypothesis import strategies as st
+from text_diversity import (
+    OPENING_WORDS,
+    Collection,
+    compression_ratio,
+    distinct,
+    embedding_spread,
+    half_error,
+    measure,
+    most_common_opening,
+)
+
+from corpus.engine import CallFailed, Message, Request
+
+TEXTS = st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=6), min_size=2, max_size=6)
+
+
+@given(TEXTS, st.integers(1, 3))
+def test_distinct_counts_each_sequence_once_and_none_across_two_texts(texts: list[list[str]], num_words: int) -> None:
+    seen: list[list[str]] = []
+    total = 0
+    for text in texts:
+        for start in range(len(text)):
+            sequence = text[start : start + num_words]
+            if len(sequence) == num_words:
+                total += 1
+                if sequence not in seen:
+                    seen.append(sequence)
+    assert distinct(texts, num_words) == len(seen) / total
+
+
+@given(TEXTS)
+def test_the_most_common_opening_is_found_by_comparing_all_with_all(texts: list[list[str]]) -> None:
+    same = [sum(one[:OPENING_WORDS] == other[:OPENING_WORDS] for other in texts) for one in texts]
+    assert most_common_opening(texts) == max(same) / len(texts)
+
+
+def test_embedding_spread_is_the_mean_over_all_pairs_of_two_different_texts() -> None:
+    vectors = np.random.default_rng(1).normal(size=(20, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    pairs = [1 - float(one @ other) for one, other in itertools.combinations(vectors, 2)]
+    assert embedding_spread(vectors) == pytest.approx(np.mean(pairs), abs=1e-6)
+
+
+def test_the_compression_ratio_is_gzips_and_grows_with_repetition() -> None:
+    draw = random.Random(1)
+    texts = [[f"w{draw.randrange(1000)}" for _ in range(50)] for _ in range(20)]
+    data = "\n".join(" ".join(text) for text in texts).encode()
+    gzip_bytes = 18  # header and trailer, RFC 1952
+    raw = zlib.compressobj(9, zlib.DEFLATED, -15)
+    assert compression_ratio(texts) == len(data) / (gzip_bytes + len(raw.compress(data) + raw.flush()))
+    assert compression_ratio([texts[0]] * 20) > 3 * compression_ratio(texts)
+
+
+def test_the_error_from_halves_is_the_error_that_new_texts_would_show() -> None:
+    """Of a mean, by its formula; of distinct-2, by drawing the collection anew: where a bootstrap is far off."""
+    draw = random.Random(1)
+    numbers = [draw.gauss(0, 1) for _ in range(101)]
+    halves = [float(np.mean(draw.sample(numbers, 50))) for _ in range(4000)]
+    assert half_error(halves, 101) == pytest.approx(np.std(numbers, ddof=1) / math.sqrt(101), rel=0.05)
+
+    def texts() -> list[list[str]]:
+        return [draw.choices("abcdefghijklmnop", k=draw.choice((4, 20))) for _ in range(40)]
+
+    fresh = [distinct(texts(), 2) for _ in range(400)]
+    collections = [texts() for _ in range(20)]
+    errors, centres = [], []
+    for them in collections:
+        errors.append(half_error([distinct(draw.sample(them, 20), 2) for _ in range(200)], 40))
+        centres.append(np.mean([distinct(draw.choices(them, k=40), 2) for _ in range(50)]))
+    assert np.mean(errors) == pytest.approx(np.std(fresh), rel=0.35)
+    assert np.mean(centres) < np.mean(fresh) - 2 * np.std(fresh)
+
+
+def test_a_collection_of_copies_is_the_least_diverse() -> None:
+    draw = random.Random(1)
+    texts = [[f"w{draw.randrange(500)}" for _ in range(30)] for _ in range(30)]
+    vectors = np.eye(30, dtype=np.float32)
+    varied = measure(Collection(texts, vectors), 1)
+    copies = measure(Collection([texts[0]] * 30, vectors[[0] * 30]), 1)
+    assert copies["embedding spread"].value == pytest.approx(0)
+    assert copies["most common opening"].value == 1
+    for name in ("distinct-1", "distinct-2", "distinct-3", "embedding spread"):
+        gap = varied[name] - copies[name]
+        assert gap.value > gap.half_width
+    assert (copies["compression ratio"] - varied["compression ratio"]).value > 0
+
+
+def test_human_prose_is_long_enough_different_and_the_same_each_time() -> None:
+    texts = python_prose(60)
+    assert len(texts) > 300
+    assert len(set(texts)) == len(texts)
+    assert min(len(text.split()) for text in texts) >= 60
+    assert not any(mark in text for text in texts for mark in (">>>", "::", "\n"))
+
+
+LONG = Request(
+    (Message("system", "You write."), Message("user", "A memo. It is for a nurse. Write 200 words.")), 100, 0.7
+)
+SHORT = replace(LONG, messages=LONG.messages[:1], opening="A nurse asked.")
+
+
+def test_without_its_idea_a_request_is_the_same_but_for_it() -> None:
+    alone = without_idea(LONG, ["It is for a pilot.", "It is for a nurse."])
+    assert alone.messages[1].content == "A memo. Write 200 words."
+    assert replace(alone, messages=LONG.messages) == LONG
+    assert without_idea(SHORT, []) == replace(SHORT, opening="")
+    with pytest.raises(AssertionError, match="shows no idea"):
+        without_idea(LONG, ["It is for a pilot."])
+
+
+def test_both_arms_are_asked_of_one_engine_and_the_run_gets_the_reply_to_its_own_request() -> None:
+    rows: list[dict[str, object]] = []
+    engine = FakeEngine(lambda request: f"{request.opening} She answered the nurse at once.")
+    both = BothArms(engine, lambda: [], rows.append)
+    reply = asyncio.run(both.complete(SHORT))
+    assert reply.text.startswith("A nurse asked.")
+    assert [(row["arm"], row["outcome"], row["opening"]) for row in rows] == [
+        (IDEAS, "ok", "A nurse asked."), (ALONE, "ok", ""),
+    ]  # fmt: skip
+    assert rows[1]["text"] == "She answered the nurse at once."
+    assert both.max_in_flight * 2 == engine.max_in_flight
+
+
+def test_a_failed_call_of_the_other_arm_costs_the_run_nothing() -> None:
+    rows: list[dict[str, object]] = []
+    engine = FakeEngine(lambda request: "Fine." if request.opening else CallFailed("timeout", "slow"))
+    assert asyncio.run(BothArms(engine, lambda: [], rows.append).complete(SHORT)).text == "Fine."
+    assert [row["outcome"] for row in rows] == ["ok", "timeout"]
+    engine.reply = lambda request: CallFailed("error", "broken") if request.opening else "Fine."
+    with pytest.raises(CallFailed):
+        asyncio.run(BothArms(engine, lambda: [], rows.append).complete(SHORT))
