@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import math
 import random
 import zlib
@@ -16,6 +17,8 @@ from fakes.engine import FakeEngine
 from human_prose import python_prose
 from hypothesis import given
 from hypothesis import strategies as st
+from paper_shape import Sample, memory_at
+from schema_server import Instance, reply_to
 from text_diversity import (
     OPENING_WORDS,
     Collection,
@@ -27,7 +30,7 @@ from text_diversity import (
     most_common_opening,
 )
 
-from corpus.engine import CallFailed, Message, Request
+from corpus.engine import CallFailed, Message, Reply, Request, outcome_of
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=6), min_size=2, max_size=6)
 
@@ -147,3 +150,94 @@ def test_a_failed_call_of_the_other_arm_costs_the_run_nothing() -> None:
     engine.reply = lambda request: CallFailed("error", "broken") if request.opening else "Fine."
     with pytest.raises(CallFailed):
         asyncio.run(BothArms(engine, lambda: [], rows.append).complete(SHORT))
+
+
+SCHEMAS = st.recursive(
+    st.sampled_from([
+        {"type": "string", "minLength": 3, "maxLength": 9}, {"type": "integer", "minimum": -2, "maximum": 4},
+        {"enum": ["a", 1, None]}, {"const": {"is": "this"}}, {"type": "boolean"}, {"type": "null"},
+        {"$ref": "#/$defs/leaf"},
+    ]),
+    lambda inner: st.builds(
+        lambda items, least, more: {"type": "array", "items": items, "minItems": least, "maxItems": least + more},
+        inner, st.integers(0, 2), st.integers(0, 2),
+    ) | st.dictionaries(st.sampled_from("xyz"), inner, max_size=3).map(
+        lambda properties: {"type": "object", "properties": properties, "required": list(properties)}
+    ) | inner.map(lambda one: {"anyOf": [one, {"type": "null"}]}),
+    max_leaves=6,
+)  # fmt: skip
+
+
+def obeys(value: object, schema: dict, root: dict) -> bool:  # type: ignore[type-arg]
+    """A second reading of the same parts of JSON Schema, to hold against the first."""
+    if "$ref" in schema:
+        return obeys(value, root["$defs"]["leaf"], root)
+    if "anyOf" in schema:
+        return any(obeys(value, one, root) for one in schema["anyOf"])
+    if "const" in schema or "enum" in schema:
+        return value in schema.get("enum", [schema.get("const")])
+    kind = schema["type"]
+    if kind == "object":
+        return isinstance(value, dict) and all(
+            key in value and obeys(value[key], one, root) for key, one in schema["properties"].items()
+        )
+    if kind == "array":
+        return (
+            isinstance(value, list)
+            and len(value) == schema.get("maxItems", len(value))
+            and all(obeys(one, schema["items"], root) for one in value)
+        )
+    if kind == "string":
+        return isinstance(value, str) and schema["minLength"] <= len(value) <= schema["maxLength"]
+    if kind == "integer":
+        return isinstance(value, int) and schema["minimum"] <= value <= schema["maximum"]
+    return value in (True, False) if kind == "boolean" else value is None
+
+
+@given(SCHEMAS, st.integers())
+def test_the_schema_server_obeys_every_schema(schema: dict[str, object], seed: int) -> None:
+    root = schema | {"$defs": {"leaf": {"type": "string", "minLength": 2, "maxLength": 40}}}
+    made = Instance(random.Random(seed), {}, 9).of(root)
+    assert obeys(json.loads(json.dumps(made)), schema, root)
+
+
+def structured(question: str, **fields: object) -> dict[str, object]:
+    schema = {"type": "object", "properties": fields, "required": list(fields)}
+    form = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema, "strict": True}}
+    return {"model": "m", "messages": [{"role": "user", "content": question}], "response_format": form}
+
+
+def test_numbers_are_shared_out_over_the_items_around_them_and_lists_have_the_lengths_of_their_names() -> None:
+    item = {"type": "object", "properties": {"n": {"type": "array", "items": {"type": "integer"}}}}
+    request = structured("?", parts={"type": "array", "items": item, "minItems": 1})
+    reply = json.loads(reply_to(request, {"parts": 4}, 10)[1])
+    assert [part["n"] for part in reply["parts"]] == [[1, 5, 9], [2, 6, 10], [3, 7], [4, 8]]
+
+
+def test_names_from_an_enum_come_once_each() -> None:
+    names = [f"genre {n}" for n in range(9)]
+    request = structured("?", genres={"type": "array", "items": {"type": "string", "enum": names}, "maxItems": 8})
+    genres = json.loads(reply_to(request, {}, 10)[1])["genres"]
+    assert len(genres) == len(set(genres)) == 8
+
+
+def test_a_reply_is_a_function_of_its_request_and_no_two_share_a_string() -> None:
+    ideas = {"type": "array", "items": {"type": "string"}, "maxItems": 5}
+    replies = [reply_to(structured(str(number), ideas=ideas), {}, 10)[1] for number in range(500)]
+    strings = [one for reply in replies for one in json.loads(reply)["ideas"]]
+    assert len(set(strings)) == len(strings) == 2500
+    assert reply_to(structured("7", ideas=ideas), {}, 10)[1] == replies[7]
+
+
+def test_the_texts_of_the_schema_server_are_whole_sound_and_of_one_length() -> None:
+    for number in range(50):
+        kind, text = reply_to({"messages": [{"role": "user", "content": str(number)}]}, {}, 10)
+        assert kind == "texts"
+        assert len(text.split()) == pytest.approx(500, abs=12)
+        assert outcome_of(Reply(text, "stop", None, None, None), LONG) == "ok"
+
+
+def test_memory_is_told_at_shares_of_the_documents_and_at_its_most() -> None:
+    samples = [Sample(number, (100 + size) << 20) for number, size in ((0, 50), (10, 1), (50, 2), (99, 3), (100, 4))]
+    told = {row["documents written"]: row["MiB"] for row in memory_at(samples, 100)}
+    assert told == {"10": 101, "50": 102, "99": 103, "100": 104, "before the first": 150, "most of all": 150}
