@@ -50,6 +50,8 @@ SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)
 class Sample:
     """The client at one moment."""
 
+    seconds: float
+    """Since it was started."""
     num_written: int
     """Documents that the server has sent."""
     memory_bytes: int
@@ -105,7 +107,8 @@ def generate(recipe: Path, base_url: str) -> tuple[list[Sample], float]:
 
     def watch() -> None:
         while not ended.wait(SAMPLE_SECONDS):
-            samples.append(Sample(counts(base_url)["texts"], tree_bytes(process.pid)))
+            num_written = counts(base_url)["texts"]
+            samples.append(Sample(time.monotonic() - began, num_written, tree_bytes(process.pid)))
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -119,17 +122,30 @@ def generate(recipe: Path, base_url: str) -> tuple[list[Sample], float]:
 
 
 def memory_at(samples: list[Sample], num_documents: int) -> list[dict[str, object]]:
-    """Memory when each share of the documents was written, and the most there ever was."""
+    """Memory when each share of the documents was written, and the most before, meanwhile and after."""
     firsts = [
         next((sample for sample in samples if sample.num_written >= share * num_documents), samples[-1])
         for share in SHARES
     ]
-    before = [sample.memory_bytes for sample in samples if not sample.num_written]
-    most = {"before the first": max(before, default=0), "most of all": max(each.memory_bytes for each in samples)}
-    return [
-        *({"documents written": str(first.num_written), "MiB": round(first.memory_bytes / 2**20)} for first in firsts),
-        *({"documents written": name, "MiB": round(size / 2**20)} for name, size in most.items()),
-    ]
+    rows: list[dict[str, object]] = [_memory(str(first.num_written), [first]) for first in firsts]
+    for name, phase in phases(samples).items():
+        rows.append(_memory(f"most {name}", phase))
+    return rows
+
+
+def phases(samples: list[Sample]) -> dict[str, list[Sample]]:
+    """What was seen before the first document came, while they came, and after the last."""
+    last = samples[-1].num_written
+    return {
+        "before the first": [sample for sample in samples if not sample.num_written],
+        "while writing": [sample for sample in samples if 0 < sample.num_written < last],
+        "after the last": [sample for sample in samples if sample.num_written == last],
+    }
+
+
+def _memory(name: str, samples: list[Sample]) -> dict[str, object]:
+    most = max((sample.memory_bytes for sample in samples), default=None)
+    return {"documents written": name, "MiB": None if most is None else round(most / 2**20)}
 
 
 def main() -> None:
@@ -161,8 +177,10 @@ def main() -> None:
         {"what": "subdomains", "number": stored["subdomains"]},
         {"what": "genres", "number": stored["genres"]},
         {"what": "wall seconds", "number": round(seconds)},
-        {"what": "documents a second", "number": round(int(str(stored["stored"])) / seconds, 1)},
-    ]
+        *({"what": f"seconds {name}", "number": round(len(seen) and seen[-1].seconds - seen[0].seconds)}
+          for name, seen in phases(samples).items()),
+        {"what": "documents a second, of all", "number": round(int(str(stored["stored"])) / seconds, 1)},
+    ]  # fmt: skip
     show_table(f"outline: {arguments.outline}, on {machine_name()}", rows)
     show_table("memory of specmill generate, child processes included", memory_at(samples, arguments.documents))
 

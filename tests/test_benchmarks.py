@@ -17,7 +17,7 @@ from fakes.engine import FakeEngine
 from human_prose import python_prose
 from hypothesis import given
 from hypothesis import strategies as st
-from paper_shape import Sample, memory_at
+from paper_shape import Sample, memory_at, phases
 from schema_server import Instance, reply_to
 from text_diversity import (
     OPENING_WORDS,
@@ -238,6 +238,13 @@ def test_the_texts_of_the_schema_server_are_whole_sound_and_of_one_length() -> N
 
 
 def test_memory_is_told_at_shares_of_the_documents_and_at_its_most() -> None:
-    samples = [Sample(number, (100 + size) << 20) for number, size in ((0, 50), (10, 1), (50, 2), (99, 3), (100, 4))]
+    seen = ((0, 50), (10, 1), (50, 2), (60, 9), (99, 3), (100, 4), (100, 70))
+    samples = [Sample(float(at), number, (100 + size) << 20) for at, (number, size) in enumerate(seen)]
     told = {row["documents written"]: row["MiB"] for row in memory_at(samples, 100)}
-    assert told == {"10": 101, "50": 102, "99": 103, "100": 104, "before the first": 150, "most of all": 150}
+    assert told == {
+        "10": 101, "50": 102, "99": 103, "100": 104,
+        "most before the first": 150, "most while writing": 109, "most after the last": 170,
+    }  # fmt: skip
+    assert {name: len(phase) for name, phase in phases(samples).items()} == {
+        "before the first": 1, "while writing": 4, "after the last": 2,
+    }  # fmt: skip
