@@ -68,9 +68,12 @@ def rounds_left(store: Store, rounds: int) -> int:
     return max(0, rounds - known.last_round(store))
 
 
-def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str) -> ImportReport:
+def import_rows(
+    recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
+) -> ImportReport:
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
     from corpus import imports, models
 
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    return imports.import_rows(store, files, set_name, models.token_counter(*base), models.chat_token_counter(*base))
+    counters = models.token_counter(*base), models.chat_token_counter(*base)
+    return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)

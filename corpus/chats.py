@@ -143,6 +143,7 @@ class ChatWriter:
             "messages": messages,
             "num_tokens": self._count_tokens([messages])[0],
             "source": None,
+            "extra": None,
         }
 
 

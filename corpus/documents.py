@@ -124,6 +124,7 @@ class DocumentWriter:
             "num_tokens": self._count_tokens([text])[0],
             "num_chars": len(text),
             "source": None,
+            "extra": None,
         }
 
 

@@ -89,11 +89,13 @@ _ALL = (
         "documents", "corpus", "doc_id", "brief_id -> briefs",
         doc_id=STRING, brief_id=STRING, context_hash=STRING, call_id=STRING, parent_id=STRING, set=STRING, genre=STRING,
         domain=STRING, subdomain=STRING, clause_ids=STRINGS, text=STRING, num_tokens=INT, num_chars=INT, source=STRING,
+        extra=STRING,
     ),
     _table(
         "chats", "corpus", "chat_id", "brief_id -> briefs",
         chat_id=STRING, brief_id=STRING, context_hash=STRING, call_id=STRING, twin_id=STRING, set=STRING, stance=STRING,
         reasoning=BOOL, question_kind=STRING, clause_ids=STRINGS, messages=MESSAGES, num_tokens=INT, source=STRING,
+        extra=STRING,
     ),
     _table(
         "scores", "filters", "doc_id,scorer_hash,name", "scorer_hash",

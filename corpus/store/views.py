@@ -71,9 +71,9 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     source = f"SELECT {columns} FROM _journal_{table.name}"
     parts = snapshot.parts.get(table.name, [])
     if parts:
-        source = (
-            f"SELECT {columns} FROM read_parquet({_literals(map(str, parts))}, union_by_name = true) UNION ALL {source}"
-        )
+        # By name: the parts of an older run lack the columns that were added since.
+        read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
+        source = f"SELECT {columns} FROM ({read} UNION ALL BY NAME {source})"
     refreshed = _REFRESHED if table.stale_unless == "brief_id -> briefs" else ""
     connection.execute(
         f"CREATE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
