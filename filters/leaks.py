@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from corpus.recipe import Section
-from filters.base import KEEP, Filter, Row, Score, Verdict
+from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.text import longest_shared_span, snippet, words
 
 Rule = Literal["tag", "planning", "placeholder", "boilerplate", "echo"]
@@ -72,7 +72,7 @@ class LeaksSettings(Section):
     ordinary phrases, and a clause may be quoted at any length)."""
 
 
-class Leaks(Filter):
+class Leaks(TextFilter):
     """Patterns, and the longest run of words that a text shares with its prompt."""
 
     name = "leaks"
@@ -80,7 +80,7 @@ class Leaks(Filter):
     settings: LeaksSettings
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """See `Filter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
+        """See `TextFilter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
         return [self._score(row) for row in rows]
 
     def _score(self, row: Row) -> list[Score]:
