@@ -46,7 +46,7 @@ class JudgeSettings(Section):
     temperature: float = Field(0.7, ge=0, le=2)
     """Sampling temperature (ours); at 0 a second verdict would only repeat the first, and so would another attempt."""
     max_tokens: PositiveInt = 400
-    """Longest reply (tokens of the judge's model; ours: one sentence and four words take some 80)."""
+    """Longest reply (tokens of the judge's model; ours: room for one long sentence)."""
     max_attempts: PositiveInt = 2
     """Replies asked for per verdict before a row is unjudged; more of them later do not ask again (replies)."""
 

@@ -69,7 +69,10 @@ class SimilarQuestions(TextFilter):
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`; the evidence is the id of the chat with the question most alike."""
-        return [[self._scores.get(row.id, Score("cosine", None, label="no question"))] for row in rows]
+        asking = {chat_id for question in self._questions for chat_id in question.chat_ids}
+        return [
+            [self._scores[row.id] if row.id in asking else Score("cosine", None, label="no question")] for row in rows
+        ]
 
     def judge(self, scores: Mapping[str, Score]) -> Verdict:
         """See `Filter.judge`."""
@@ -96,7 +99,7 @@ def compare(questions: Sequence[Question], folder: Path) -> dict[str, Score]:
 
 def nearest_before(vectors: Vectors) -> list[tuple[int, float] | None]:
     """Of each unit vector, (vectors, width), the place of the nearest before it and their cosine; None: the first."""
-    found: list[tuple[int, float] | None] = []
+    found: list[tuple[int, float]] = []
     for start in range(0, len(vectors), _BLOCK_ROWS):
         block = vectors[start : start + _BLOCK_ROWS]
         cosines = block @ vectors[: start + len(block)].T
@@ -105,7 +108,7 @@ def nearest_before(vectors: Vectors) -> list[tuple[int, float] | None]:
         nearest = cosines.argmax(axis=1)
         highest = np.minimum(cosines[np.arange(len(block)), nearest], 1)  # rounding may pass it
         found += list(zip(nearest.tolist(), highest.tolist(), strict=True))
-    return [None, *found[1:]]
+    return [nearest if place else None for place, nearest in enumerate(found)]
 
 
 def read_questions(store: Store, gate: Gate) -> list[Question]:
