@@ -30,6 +30,8 @@ class Row:
     """The assistant's turns of a chat."""
     instructions: tuple[str, ...] = ()
     """What the writer was told besides the clauses, as it stood in the prompt; none for an imported row."""
+    reasoning: bool = False
+    """Whether a chat's answers are meant to begin with a `<think>` block."""
     opening: str = ""
     """What the text was begun with for its writer, who is not to blame for it."""
 

@@ -32,7 +32,7 @@ _DOCUMENTS = """
     WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
 """
 _CHATS = """
-    SELECT chat_id AS id, messages, brief_id, question_kind FROM chats
+    SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats
     WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
 """
 Item = TypeVar("Item")
@@ -78,7 +78,10 @@ def _chat(row: Mapping[str, object]) -> Row:
         kinds = prompts.question_kinds()
         told = [*_fixed_words("chat_question"), *_fixed_words("chat_answer")]
         told += [kinds[kind] for kind in [str(row["question_kind"])] if kind in kinds]
-    return Row(str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told))
+    return Row(
+        str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told),
+        reasoning=bool(row["reasoning"]),
+    )  # fmt: skip
 
 
 @lru_cache

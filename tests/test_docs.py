@@ -61,8 +61,8 @@ def reference() -> str:
         "",
         "## Filters",
         "",
-        "Named in `curate.filters`, alone or with settings: `[leaks, length: {min_words: 50}]`. Whatever the order there,",
-        "they go in this one; the last two see only what every filter before them keeps.",
+        "Named in `curate.filters`, alone or with settings: `[leaks, length: {min_words: 50}]`. Whatever the order",
+        "there, they go in this one; the last two see only what every filter before them keeps.",
     ]
     for name in chain.from_iterable(TURNS):
         lines += ["", f"### {name}", "", _first_line(FILTERS[name]), "", "| setting | default | what it is |"]
