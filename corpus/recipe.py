@@ -41,6 +41,24 @@ def _model_beside_recipe(value: str, info: ValidationInfo) -> str:
     return str(_beside_recipe(Path(value), info)) if value.startswith((".", "/", "~")) else value
 
 
+def _filter_models_beside_recipe(
+    value: list[str | dict[str, Settings | None]], info: ValidationInfo
+) -> list[str | dict[str, Settings | None]]:
+    """The settings of filters are checked by their room, which no longer knows where the recipe was."""
+
+    def placed(settings: Settings | None) -> Settings | None:
+        model = settings.get("model") if settings else None
+        if not settings or not isinstance(model, str):
+            return settings
+        return {**settings, "model": _model_beside_recipe(model, info)}
+
+    return [
+        entry if isinstance(entry, str) else {name: placed(settings) for name, settings in entry.items()}
+        for entry in value
+    ]
+
+
+FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(_filter_models_beside_recipe)]
 RecipePath = Annotated[Path, AfterValidator(_beside_recipe)]
 ModelName = Annotated[str, AfterValidator(_model_beside_recipe)]
 
@@ -236,12 +254,22 @@ class Duplicates(Section):
 class Curate(Section):
     """Which filters judge the rows, and what makes two rows duplicates."""
 
-    filters: list[str | dict[str, Settings | None]] = ["length", "repetition", "leaks"]
+    filters: FilterEntries = ["length", "repetition", "leaks"]
     """Names, or `name: {setting: value}`; each is checked by the filters room."""
     duplicates: Duplicates | None = Duplicates()
     """null: duplicates are not looked for."""
     unjudged: Literal["keep", "drop"] = "keep"
     """What becomes of a row that a filter could not judge; the report counts them."""
+
+    def engines(self) -> dict[str, str]:
+        """The engine that each filter names, of those that name one."""
+        named = {
+            name: (settings or {}).get("engine")
+            for entry in self.filters
+            if not isinstance(entry, str)
+            for name, settings in entry.items()
+        }
+        return {name: engine for name, engine in named.items() if isinstance(engine, str)}
 
 
 class Mix(Section):
@@ -353,7 +381,7 @@ class Recipe(Section):
     engine: EngineSettings = EngineSettings()
     """The engine that writes documents and chats."""
     engines: dict[Name, EngineSettings] = {}
-    """Other engines, by name: a judge. Nothing uses one yet: any is refused."""
+    """Other engines, by name: one that a filter asks, such as `judge`. One that nothing names is refused."""
     generate: Generate = Generate()
     """How many documents and chats, and how."""
     curate: Curate = Curate()
@@ -380,6 +408,11 @@ class Recipe(Section):
                 raise ValueError(
                     f"train.stages.{name}.data names the mix '{settings.data}'; mixes has {_names(self.mixes)}"
                 )
+        for name, engine in self.curate.engines().items():
+            if engine not in self.engines:
+                raise ValueError(
+                    f"curate.filters: {name} names the engine '{engine}'; engines has {_names(self.engines)}"
+                )
         if self.eval.judge is not None and self.eval.judge not in self.engines:
             raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {_names(self.engines)}")
         return self
@@ -390,10 +423,15 @@ class Recipe(Section):
         for key, value, default in (
             ("eval.samples", self.eval.samples, 1),
             ("eval.judge", self.eval.judge, None),
-            ("engines", ", ".join(self.engines), ""),
         ):
             if value != default:
                 raise ValueError(f"{key} ({value}) is not implemented yet, and nothing would use it; leave it out")
+        idle = self.engines.keys() - self.curate.engines().values()
+        if idle:
+            raise ValueError(
+                f"engines ({_names(dict.fromkeys(idle))}): nothing would use it; name it in a filter, as in "
+                "curate.filters: [judge: {engine: NAME}], or leave it out"
+            )
         return self
 
     def recipe_hash(self) -> str:

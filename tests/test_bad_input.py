@@ -90,7 +90,9 @@ def test_a_missing_spec_is_named(front: Front) -> None:
         ("eval: {tasks: [perplexiti]}", "perplexity"),
         ("eval: {samples: 2}", "eval.samples (2) is not implemented"),
         ("engines: {judge: {}}\neval: {judge: judge}", "eval.judge (judge) is not implemented"),
-        ("engines: {judge: {}}", "engines (judge) is not implemented"),
+        ("engines: {judge: {}}", "engines (judge): nothing would use it"),
+        ("curate: {filters: [judge: {engine: critic}]}", "judge names the engine 'critic'; engines has none"),
+        ("curate: {filters: [judge]}", "judge: engine: Field required"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_run(front: Front, more: str, message: str) -> None:
