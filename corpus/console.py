@@ -46,6 +46,10 @@ class Lines:
         self._began[stage] = self._said[stage] = time.monotonic()
         self._console.print(escape(f"{stage}: {total} to do" if total else f"{stage}: nothing missing"))
 
+    def grow(self, stage: str, num_more: int) -> None:
+        """Know of more; the next line says so."""
+        self._total[stage] += num_more
+
     def advance(self, stage: str, outcome: str) -> None:
         """Count, and say so now and then."""
         outcomes = self._outcomes[stage]
@@ -90,6 +94,11 @@ class Panel:
         """Draw a bar."""
         self._outcomes[stage] = {}
         self._tasks[stage] = self._progress.add_task(escape(stage), total=total, failures="")
+
+    def grow(self, stage: str, num_more: int) -> None:
+        """Make the bar longer."""
+        task = self._progress.tasks[self._tasks[stage]]
+        self._progress.update(task.id, total=(task.total or 0) + num_more)
 
     def advance(self, stage: str, outcome: str) -> None:
         """Move the bar."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 from corpus.recipe import Section
@@ -29,6 +30,8 @@ class Row:
     """The assistant's turns of a chat."""
     instructions: tuple[str, ...] = ()
     """What the writer was told besides the clauses, as it stood in the prompt; none for an imported row."""
+    reasoning: bool = False
+    """Whether a chat's answers are meant to begin with a `<think>` block."""
     opening: str = ""
     """What the text was begun with for its writer, who is not to blame for it."""
 
@@ -57,7 +60,7 @@ KEEP = Verdict("keep")
 
 
 class Filter(ABC):
-    """One filter with its settings. Subclasses are pure: the same text gives the same scores."""
+    """One filter with its settings: how it judges by scores, wherever they come from."""
 
     name: ClassVar[str]
     version: ClassVar[int]
@@ -72,7 +75,11 @@ class Filter(ABC):
         """What the scores depend on besides text and code; thresholds are no part of it."""
         return []
 
-    @property
+    def judged_with(self) -> list[object]:
+        """What the verdicts depend on besides scores and settings."""
+        return []
+
+    @cached_property
     def scorer_hash(self) -> str:
         """Names how the scores were made: texts are scored again only when it changes."""
         return content_id("scorer", self.name, self.version, self.scored_with())
@@ -80,12 +87,16 @@ class Filter(ABC):
     @property
     def filter_hash(self) -> str:
         """Names how the verdicts were made: scorer and thresholds."""
-        return content_id("filter", self.scorer_hash, self.settings.model_dump(mode="json"))
-
-    @abstractmethod
-    def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """The scores of each row, at least one a row, in the order of the rows."""
+        return content_id("filter", self.scorer_hash, self.settings.model_dump(mode="json"), *self.judged_with())
 
     @abstractmethod
     def judge(self, scores: Mapping[str, Score]) -> Verdict:
         """The verdict that follows from one row's scores, by their names."""
+
+
+class TextFilter(Filter):
+    """A filter that measures texts. Subclasses are pure: the same text gives the same scores."""
+
+    @abstractmethod
+    def score(self, rows: Sequence[Row]) -> list[list[Score]]:
+        """The scores of each row, at least one a row, in the order of the rows."""

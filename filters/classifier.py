@@ -11,7 +11,7 @@ from corpus.recipe import Section
 from corpus.stage import Progress
 from corpus.store import Store
 from corpus.store.identity import content_id, draw
-from filters.base import KEEP, Filter, Kind, Row, Score, Verdict
+from filters.base import KEEP, Kind, Row, Score, TextFilter, Verdict
 from filters.fasttext_model import Example, Trained, train_or_load
 from filters.labels import read_labels
 from filters.rows import in_blocks, read_rows
@@ -52,7 +52,7 @@ class ClassifierSettings(Section):
         return self.model_dump(mode="json", exclude={"min_probability"})
 
 
-class Classifier(Filter):
+class Classifier(TextFilter):
     """The probability that a row is like the positives."""
 
     name = "classifier"
@@ -70,7 +70,7 @@ class Classifier(Filter):
         return [self.trained.report.model_id]
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """See `Filter.score`."""
+        """See `TextFilter.score`."""
         why_not = self.trained.report.why_not
         if why_not is not None:
             return [[Score("probability", None, label="unjudged", evidence=why_not)] for _ in rows]

@@ -1,8 +1,9 @@
 """Curation: score what is not scored, judge what is not judged, then find duplicates among what is kept.
 
 Scores, verdicts and duplicates are kept under the hash of what made them, so a second run does nothing, and a moved
-threshold reads scores instead of texts. Duplicates are looked for among the rows that every filter keeps: a kept
-row never gives way to one that is dropped.
+threshold reads scores instead of texts. Filters take turns (`filters.registry.TURNS`): the cheap ones see every row,
+one that compares rows or asks a model about them sees what those before it keep. Duplicates are looked for among the
+rows that every filter keeps: a kept row never gives way to one that is dropped.
 """
 
 from __future__ import annotations
@@ -16,13 +17,16 @@ from corpus.recipe import Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
-from filters.base import KINDS, Filter, Kind
+from filters.agreement import Agreement, measure_agreement
+from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.classifier import Classifier
 from filters.duplicates import Candidate, find_duplicates, pass_hash
 from filters.fasttext_model import ClassifierReport
+from filters.gate import Gate
+from filters.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
-from filters.registry import make_filters
-from filters.rows import KEYS, read_texts
+from filters.registry import TURNS, make_filters, read_settings
+from filters.rows import PAIRS, read_texts
 
 NOTE = "@"
 """Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged` and `@curate`."""
@@ -44,6 +48,8 @@ class CurateReport:
     """Rows that lacked a score and got it now."""
     classifier: ClassifierReport | None
     """What the classifier is worth; None where the recipe names none."""
+    agreement: Agreement | None
+    """What the judge's verdicts are worth; None where the recipe names no judge."""
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """Tables for a person."""
@@ -58,23 +64,36 @@ class CurateReport:
                 ],
             ),
             ("classifier", [_classifier_row(self.classifier)] if self.classifier else []),
+            ("judge", [_judge_row(self.agreement)] if self.agreement else []),
         ]
 
 
 def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> CurateReport:
     """See `filters.curate_corpus`."""
-    filters = make_filters(recipe, store, progress)
-    num_scored = score_missing(store, filters, progress)
-    judge_missing(store, filters, progress)
+    settings = read_settings(recipe)
+    gate = Gate(recipe.curate.unjudged)
+    filters: list[Filter] = []
+    scored: set[str] = set()
+    for turn in TURNS:
+        of_turn = {name: settings[name] for name in settings if name in turn}
+        made = make_filters(of_turn, recipe, store, gate, progress)
+        scored |= score_missing(store, [one for one in made if isinstance(one, TextFilter)], gate, progress)
+        for judge in (one for one in made if isinstance(one, Judge)):
+            scored |= ask_missing(store, judge, gate, progress)
+        judge_missing(store, made, gate, progress)
+        filters += made
+        gate = gate.after(made)
     verdicts = {judging.name: judging.filter_hash for judging in filters}
     verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe)}
-    passes = _look_for_duplicates(recipe, store, verdicts, progress)
+    passes = _look_for_duplicates(recipe, store, gate, progress)
     writer = store.writer("filters")
-    writer.set_current("scores", {scoring.name: scoring.scorer_hash for scoring in filters})
+    scorers = {scoring.name: scoring.scorer_hash for scoring in filters}
+    scorers |= {f"{one.name} again": one.again_hash for one in filters if isinstance(one, Judge)}
+    writer.set_current("scores", scorers)
     # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
     writer.set_current("duplicates", passes)
     writer.set_current("verdicts", verdicts)
-    return _report(store, filters, num_scored)
+    return _report(store, filters, len(scored))
 
 
 def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
@@ -87,11 +106,13 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
     if verdicts.get(f"{NOTE}curate") != _curate_hash(recipe):
         how = "with other settings" if verdicts else "not yet"
         raise DataError(f"{store.root} was curated {how}; run: specmill curate {store.root}")
-    pending = missing(store, "verdicts", _filter_hashes(verdicts))[kind]
+    hashes = [made_by for scope, made_by in verdicts.items() if not scope.startswith(NOTE)]
+    pending = missing(store, "verdicts", hashes)[kind]
     if pending:
         raise DataError(f"{len(pending)} {kind} of {store.root} are not curated yet; run: specmill curate {store.root}")
     settings = recipe.curate.duplicates
-    wanted = None if settings is None else pass_hash(_candidates(store, kind, verdicts), settings)
+    gate = Gate(recipe.curate.unjudged, tuple(hashes))
+    wanted = None if settings is None else pass_hash(_candidates(store, kind, gate), settings)
     if store.current("duplicates").get(kind) != wanted:
         raise DataError(
             f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
@@ -99,23 +120,20 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
 
 
 def _curate_hash(recipe: Recipe) -> str:
-    return content_id("curate", recipe.curate.model_dump(mode="json"))
+    """Names what the recipe says of curation, with the models of the engines that its filters ask."""
+    named = sorted(set(recipe.curate.engines().values()))
+    asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision"}) for name in named]
+    return content_id("curate", recipe.curate.model_dump(mode="json"), *asked)
 
 
-def _filter_hashes(verdicts: Mapping[str, str]) -> list[str]:
-    return [made_by for scope, made_by in verdicts.items() if not scope.startswith(NOTE)]
-
-
-def _look_for_duplicates(
-    recipe: Recipe, store: WritingStore, verdicts: Mapping[str, str], progress: Progress
-) -> dict[str, str]:
+def _look_for_duplicates(recipe: Recipe, store: WritingStore, gate: Gate, progress: Progress) -> dict[str, str]:
     """The hash of the pass over each kind of row, after making the passes that are not there."""
     settings = recipe.curate.duplicates
     if settings is None:
         return {}
     passes: dict[str, str] = {}
     for kind in KINDS:
-        candidates = _candidates(store, kind, verdicts)
+        candidates = _candidates(store, kind, gate)
         of_pass = passes[kind] = pass_hash(candidates, settings)
         known = store.current("duplicates").get(kind) == of_pass
         if known or store.rows("SELECT 1 FROM all_duplicates WHERE pass_hash = ? LIMIT 1", [of_pass]):
@@ -131,24 +149,17 @@ def _look_for_duplicates(
     return passes
 
 
-def _candidates(store: Store, kind: Kind, verdicts: Mapping[str, str]) -> list[Candidate]:
+def _candidates(store: Store, kind: Kind, gate: Gate) -> list[Candidate]:
     """The rows that every filter keeps, sorted by id."""
     subgenre = "genre" if kind == "documents" else "question_kind"
-    hashes = _filter_hashes(verdicts)
-    found = store.rows(
-        f"""
-        SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, clause_ids FROM {kind}
-        WHERE $num_filters = (
-            SELECT count(*) FROM all_verdicts
-            WHERE all_verdicts.doc_id = {kind}.{KEYS[kind]} AND filter_hash IN (SELECT unnest($hashes))
-            AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))
-        )
-        ORDER BY id
-        """,
-        {"hashes": hashes, "num_filters": len(hashes), "unjudged": verdicts[f"{NOTE}unjudged"]},
-    )
+    found = gate.rows(store, kind, f"coalesce({subgenre}, set) AS genre, clause_ids, {PAIRS[kind]} AS pair")
     return [
-        Candidate(str(row["id"]), str(row["genre"]), tuple(cast("list[str] | None", row["clause_ids"]) or ()))
+        Candidate(
+            str(row["id"]),
+            str(row["genre"]),
+            tuple(cast("list[str] | None", row["clause_ids"]) or ()),
+            str(row["pair"]),
+        )
         for row in found
     ]
 
@@ -176,6 +187,10 @@ def _report(store: Store, filters: Sequence[Filter], num_scored: int) -> CurateR
         num_duplicates={str(row["kind"]): cast("int", row["num"]) for row in gave_way},
         num_scored=num_scored,
         classifier=next((one.trained.report for one in filters if isinstance(one, Classifier)), None),
+        agreement=next(
+            (measure_agreement(store, one.scorer_hash, one.again_hash) for one in filters if isinstance(one, Judge)),
+            None,
+        ),
     )
 
 
@@ -188,4 +203,15 @@ def _classifier_row(report: ClassifierReport) -> dict[str, object]:
         "with shuffled labels": report.control_auc,
         "trainings": report.attempts,
         "judges nothing because": report.why_not,
+    }
+
+
+def _judge_row(found: Agreement) -> dict[str, object]:
+    return {
+        "judged": found.num_judged,
+        "kept": found.num_kept,
+        "judged twice": found.num_twice,
+        "agreed": found.num_agreed,
+        "agreed fraction": found.agreed_fraction,
+        "Cohen's kappa": found.kappa,
     }

@@ -5,13 +5,16 @@ at least `min_jaccard`, among the candidates that MinHash finds. A cluster is a 
 A ~ B ~ C all three are one cluster, though A and C may differ more. The survivor is the member of the rarest genre
 among all candidates (what has no genre counts by its question kind, else by its set), of those the one with the
 rarest clause, of those the smallest id. Nothing depends on the order of the input.
+
+Twins, the same chat with and without reasoning, are no duplicates of one another: nothing is concluded from their
+likeness, and where one survives its cluster, the other does too.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +25,7 @@ from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 from filters import minhash
 
-VERSION = 1
+VERSION = 2
 """Raised when the code finds other clusters or other survivors than before."""
 
 Read = Callable[[Sequence[str]], Iterable[tuple[str, str]]]
@@ -36,11 +39,13 @@ class Candidate:
     id: str
     genre: str
     clause_ids: tuple[str, ...] = ()
+    pair: str | None = None
+    """What a chat and its twin share; None: it has no twin."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Match:
-    """The text most alike to one row."""
+    """The text most alike to one text."""
 
     id: str
     jaccard: float
@@ -56,24 +61,25 @@ def pass_hash(candidates: Iterable[Candidate], settings: Duplicates) -> str:
 
 def find_duplicates(candidates: Sequence[Candidate], read: Read, settings: Duplicates) -> pa.Table:
     """Rows of the table `duplicates`, sorted by id: one per member of each cluster of two or more."""
-    ids = sorted(candidate.id for candidate in candidates)
-    representatives, copies, signed = _sign(read(ids), settings)
-    matches, alike = _near_matches(representatives, signed, read, settings)
+    pairs = {candidate.id: candidate.pair or candidate.id for candidate in candidates}
+    representatives, copies, signed = _sign(read(sorted(pairs)), settings)
+    matches, alike = _near_matches(representatives, copies, pairs, signed, read, settings)
     labels = minhash.components(len(representatives), *alike)
     clusters: dict[int, list[str]] = defaultdict(list)
     for representative, label in zip(representatives, labels.tolist(), strict=True):
-        clusters[label] += copies[representative]
-    for group in copies.values():
-        if len(group) > 1:
-            matches[group[0]] = _Match(group[1], 1.0, 1.0, None)
-            matches |= {copy: _Match(group[0], 1.0, 1.0, None) for copy in group[1:]}
+        clusters[label].append(representative)
     rank, of_pass = _survival_order(candidates), pass_hash(candidates, settings)
-    rows = [
-        _row(member, members, min(members, key=rank.__getitem__), matches[member], of_pass)
-        for members in map(sorted, clusters.values())
-        if len(members) > 1
-        for member in members
-    ]
+    rows: list[dict[str, object]] = []
+    for texts in clusters.values():
+        members = sorted(member for representative in texts for member in copies[representative])
+        if len({pairs[member] for member in members}) == 1:
+            continue
+        survivor = min(members, key=rank.__getitem__)
+        for representative in texts:
+            for member in copies[representative]:
+                match = _match_of(member, copies[representative], matches.get(representative), copies, pairs)
+                stays = pairs[member] == pairs[survivor]
+                rows.append(_row(member, members, member if stays else survivor, match, of_pass))
     return pa.Table.from_pylist(sorted(rows, key=lambda row: str(row["doc_id"])), schema=TABLES["duplicates"].schema)
 
 
@@ -97,16 +103,24 @@ def _sign(
 
 
 def _near_matches(
-    ids: Sequence[str], signed: NDArray[np.uint32], read: Read, settings: Duplicates
+    ids: Sequence[str],
+    copies: Mapping[str, Sequence[str]],
+    pairs: Mapping[str, str],
+    signed: NDArray[np.uint32],
+    read: Read,
+    settings: Duplicates,
 ) -> tuple[dict[str, _Match], tuple[list[int], list[int]]]:
-    """Each text's most similar one, and all pairs that are alike, by their places in `ids`."""
-    pairs = minhash.candidate_pairs(signed, settings.bands)
-    involved = sorted(set(pairs.first.tolist()) | set(pairs.second.tolist()))
+    """Each text's most similar one, and all pairs that are alike, by their places in `ids`; twins are left out."""
+    candidates = minhash.candidate_pairs(signed, settings.bands)
+    involved = sorted(set(candidates.first.tolist()) | set(candidates.second.tolist()))
     texts = read([ids[index] for index in involved])
     shingles = {text_id: minhash.shingles(text, settings.shingle_words) for text_id, text in texts}
     matches: dict[str, _Match] = {}
     alike: tuple[list[int], list[int]] = ([], [])
-    for first, second, band in zip(pairs.first.tolist(), pairs.second.tolist(), pairs.band.tolist(), strict=True):
+    places = (candidates.first.tolist(), candidates.second.tolist(), candidates.band.tolist())
+    for first, second, band in zip(*places, strict=True):
+        if len({pairs[member] for index in (first, second) for member in copies[ids[index]]}) == 1:
+            continue
         exact = minhash.jaccard(shingles[ids[first]], shingles[ids[second]])
         if exact < settings.min_jaccard:
             continue
@@ -118,6 +132,22 @@ def _near_matches(
             if best is None or (-exact, other) < (-best.jaccard, best.id):
                 matches[this] = _Match(other, exact, estimated, band)
     return matches, alike
+
+
+def _match_of(
+    member: str,
+    its_copies: Sequence[str],
+    near: _Match | None,
+    copies: Mapping[str, Sequence[str]],
+    pairs: Mapping[str, str],
+) -> _Match:
+    """A copy of the member where there is one, else the text nearest to it; never its twin."""
+    for copy in its_copies:
+        if pairs[copy] != pairs[member]:
+            return _Match(copy, 1.0, 1.0, None)
+    assert near is not None, member
+    matched = next(other for other in copies[near.id] if pairs[other] != pairs[member])
+    return replace(near, id=matched)
 
 
 def _survival_order(candidates: Sequence[Candidate]) -> Mapping[str, tuple[int, int, str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import cast
 
 import pyarrow as pa
@@ -10,44 +10,46 @@ import pyarrow as pa
 from corpus.stage import Done, Progress, Rows, run_each
 from corpus.store import Store, WritingStore
 from corpus.store.schema import TABLES
-from filters.base import KINDS, Filter, Kind, Row, Score, Verdict
+from filters.base import KINDS, Filter, Kind, Row, Score, TextFilter, Verdict
+from filters.gate import Gate
 from filters.rows import in_blocks, read_rows
 
 NOT_APPLICABLE = Verdict("keep", "not applicable")
 """A filter for documents says nothing against a chat, and the other way round."""
+NOT_REACHED = Verdict("keep", "not reached")
+"""A filter before has dropped the row already: this one adds nothing."""
 
 
-def score_missing(store: WritingStore, filters: Sequence[Filter], progress: Progress) -> int:
+def score_missing(store: WritingStore, filters: Sequence[TextFilter], gate: Gate, progress: Progress) -> set[str]:
     """Score every row that a filter has not scored with its present hash; each text is read once for all filters.
 
-    Returns the number of rows that lacked a score.
+    Returns the ids of the rows that lacked a score.
     """
     by_hash = {scoring.scorer_hash: scoring for scoring in filters}
-    num_rows = 0
+    scored: set[str] = set()
     for kind, lacking in missing(store, "scores", list(by_hash)).items():
+        reached = set(gate.ids(store, kind)) if lacking else set()
         scorers = {
             row_id: [by_hash[made_by] for made_by in hashes if kind in by_hash[made_by].applies_to]
             for row_id, hashes in lacking.items()
+            if row_id in reached
         }
         ids = [row_id for row_id, wanted in scorers.items() if wanted]
         if ids:
             run_each(
-                f"score {kind}", in_blocks(ids), _scorer(store, kind, scorers), _part_writer(store), progress=progress
+                f"score {kind}", in_blocks(ids), _scorer(store, kind, scorers), part_writer(store), progress=progress
             )
-        num_rows += len(ids)
-    return num_rows
+        scored |= set(ids)
+    return scored
 
 
-def judge_missing(store: WritingStore, filters: Sequence[Filter], progress: Progress) -> None:
+def judge_missing(store: WritingStore, filters: Sequence[Filter], gate: Gate, progress: Progress) -> None:
     """Judge every row that has no verdict under a filter's present hash, from its scores alone."""
     by_hash = {judging.filter_hash: judging for judging in filters}
     for kind, lacking in missing(store, "verdicts", list(by_hash)).items():
-        judges = {row_id: [by_hash[made_by] for made_by in hashes] for row_id, hashes in lacking.items()}
-        if judges:
-            run_each(
-                f"judge {kind}", in_blocks(list(judges)), _judge(store, kind, judges), _part_writer(store),
-                progress=progress,
-            )  # fmt: skip
+        if lacking:
+            judge = _judge(store, kind, by_hash, lacking, set(gate.ids(store, kind)))
+            run_each(f"judge {kind}", in_blocks(list(lacking)), judge, part_writer(store), progress=progress)
 
 
 def missing(store: Store, table: str, hashes: Sequence[str]) -> dict[Kind, dict[str, list[str]]]:
@@ -70,14 +72,14 @@ def missing(store: Store, table: str, hashes: Sequence[str]) -> dict[Kind, dict[
     return lacking
 
 
-def _scorer(store: Store, kind: Kind, scorers: Mapping[str, Sequence[Filter]]) -> Callable[[Sequence[str]], Done]:
+def _scorer(store: Store, kind: Kind, scorers: Mapping[str, Sequence[TextFilter]]) -> Callable[[Sequence[str]], Done]:
     def score(ids: Sequence[str]) -> Done:
-        by_filter: dict[Filter, list[Row]] = {}
+        by_filter: dict[TextFilter, list[Row]] = {}
         for row in read_rows(store, kind, ids):
             for scoring in scorers[row.id]:
                 by_filter.setdefault(scoring, []).append(row)
         made = [
-            _score_row(row.id, scoring, one)
+            score_row(row.id, scoring.name, scoring.scorer_hash, one)
             for scoring, rows in by_filter.items()
             for row, scores in zip(rows, scoring.score(rows), strict=True)
             for one in scores
@@ -87,9 +89,16 @@ def _scorer(store: Store, kind: Kind, scorers: Mapping[str, Sequence[Filter]]) -
     return score
 
 
-def _judge(store: Store, kind: Kind, judges: Mapping[str, Sequence[Filter]]) -> Callable[[Sequence[str]], Done]:
+def _judge(
+    store: Store, kind: Kind, by_hash: Mapping[str, Filter], lacking: Mapping[str, Sequence[str]], reached: Set[str]
+) -> Callable[[Sequence[str]], Done]:
+    def verdict(row_id: str, judging: Filter, scores: Mapping[str, Score]) -> Verdict:
+        if kind not in judging.applies_to:
+            return NOT_APPLICABLE
+        return judging.judge(scores) if row_id in reached else NOT_REACHED
+
     def judge(ids: Sequence[str]) -> Done:
-        scored = {judging.scorer_hash for row_id in ids for judging in judges[row_id]}
+        scored = {judging.scorer_hash for judging in by_hash.values()}
         scores: dict[tuple[str, str], dict[str, Score]] = {}
         for row in store.rows(
             "SELECT doc_id, scorer_hash, name, value, label, evidence FROM all_scores "
@@ -100,21 +109,27 @@ def _judge(store: Store, kind: Kind, judges: Mapping[str, Sequence[Filter]]) -> 
             label, evidence = cast("str | None", row["label"]), cast("str | None", row["evidence"])
             of_row = scores.setdefault((str(row["doc_id"]), str(row["scorer_hash"])), {})
             of_row[name] = Score(name, value, label, evidence)
-        made = [
-            _verdict_row(
-                row_id,
-                judging,
-                judging.judge(scores[row_id, judging.scorer_hash]) if kind in judging.applies_to else NOT_APPLICABLE,
-            )
-            for row_id in ids
-            for judging in judges[row_id]
-        ]
+        made: list[dict[str, object]] = []
+        for row_id in ids:
+            for made_by in lacking[row_id]:
+                judging = by_hash[made_by]
+                found = verdict(row_id, judging, scores.get((row_id, judging.scorer_hash), {}))
+                made.append(
+                    {
+                        "doc_id": row_id,
+                        "filter": judging.name,
+                        "outcome": found.outcome,
+                        "reason": found.reason,
+                        "filter_hash": made_by,
+                    }
+                )
         return Done({"verdicts": made})
 
     return judge
 
 
-def _part_writer(store: WritingStore) -> Callable[[Rows], None]:
+def part_writer(store: WritingStore) -> Callable[[Rows], None]:
+    """Writes many rows that were made at once, each table's as one part."""
     writer = store.writer("filters")
 
     def write(rows: Rows) -> None:
@@ -124,23 +139,14 @@ def _part_writer(store: WritingStore) -> Callable[[Rows], None]:
     return write
 
 
-def _score_row(row_id: str, scoring: Filter, score: Score) -> dict[str, object]:
+def score_row(row_id: str, scorer: str, scorer_hash: str, score: Score) -> dict[str, object]:
+    """A row of the table `scores`."""
     return {
         "doc_id": row_id,
-        "scorer": scoring.name,
+        "scorer": scorer,
         "name": score.name,
         "value": score.value,
         "label": score.label,
         "evidence": score.evidence,
-        "scorer_hash": scoring.scorer_hash,
-    }
-
-
-def _verdict_row(row_id: str, judging: Filter, verdict: Verdict) -> dict[str, object]:
-    return {
-        "doc_id": row_id,
-        "filter": judging.name,
-        "outcome": verdict.outcome,
-        "reason": verdict.reason,
-        "filter_hash": judging.filter_hash,
+        "scorer_hash": scorer_hash,
     }

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from corpus.recipe import Section
-from filters.base import KEEP, Filter, Row, Score, Verdict
+from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.text import longest_shared_span, snippet, words
 
 Rule = Literal["tag", "planning", "placeholder", "boilerplate", "echo"]
@@ -23,6 +23,8 @@ _TAG = re.compile(
     r"|<\|[a-z_]+\|>|\[/?INST\]|<</?SYS>>",
     re.IGNORECASE,
 )
+_REASONED = re.compile(r"\A\s*<think>((?:(?!</?think>).)*)</think>", re.DOTALL)
+"""The block that an answer with reasoning begins with: its tags belong there, once."""
 _PIECE = (
     r"(?:(?:the|a|an|this|your|my)\s+)?(?:[a-z-]+\s+){0,3}?"
     r"(?:document|draft|text|memo|article|post|essay|story|version|example|piece|message|write-up|rewrite)\b"
@@ -72,20 +74,21 @@ class LeaksSettings(Section):
     ordinary phrases, and a clause may be quoted at any length)."""
 
 
-class Leaks(Filter):
+class Leaks(TextFilter):
     """Patterns, and the longest run of words that a text shares with its prompt."""
 
     name = "leaks"
-    version = 2
+    version = 3
     settings: LeaksSettings
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """See `Filter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
+        """See `TextFilter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
         return [self._score(row) for row in rows]
 
     def _score(self, row: Row) -> list[Score]:
         # The patterns know one apostrophe.
-        answer, asked = row.text.replace("\u2019", "'"), row.asked.replace("\u2019", "'")
+        text = "\n\n".join(_REASONED.sub(r"\1", answer) for answer in row.answers) if row.reasoning else row.text
+        answer, asked = text.replace("\u2019", "'"), row.asked.replace("\u2019", "'")
         whole = f"{asked}\n\n{answer}" if asked else answer
         prose = _CODE.sub("`code`", whole)
         return [

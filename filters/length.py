@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import NonNegativeInt, PositiveInt
 
 from corpus.recipe import Section
-from filters.base import KEEP, Filter, Row, Score, Verdict
+from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.text import words
 
 
@@ -24,7 +24,7 @@ class LengthSettings(Section):
     """Longest turn of the assistant (words; as for documents)."""
 
 
-class Length(Filter):
+class Length(TextFilter):
     """Counts words: of a document, or of the shortest and the longest answer of a chat."""
 
     name = "length"
@@ -32,7 +32,7 @@ class Length(Filter):
     settings: LengthSettings
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """See `Filter.score`."""
+        """See `TextFilter.score`."""
         return [self._score(row) for row in rows]
 
     def _score(self, row: Row) -> list[Score]:

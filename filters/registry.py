@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import cast
 
 from pydantic import ValidationError
 
@@ -12,19 +11,27 @@ from corpus.recipe import Recipe, Section
 from corpus.recipe_file import explain
 from corpus.stage import Progress
 from corpus.store import Store
-from filters.base import Filter
+from filters.base import Filter, TextFilter
 from filters.classifier import Classifier, ClassifierSettings, train_classifier
+from filters.gate import Gate
+from filters.judge import Judge, JudgeSettings
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
 from filters.repetition import Repetition, RepetitionSettings
+from filters.rubric import Rubric
+from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
     "repetition": RepetitionSettings,
     "leaks": LeaksSettings,
     "classifier": ClassifierSettings,
+    "similar_questions": SimilarQuestionsSettings,
+    "judge": JudgeSettings,
 }
-_PLAIN: Mapping[str, type[Filter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
+TURNS = (("length", "repetition", "leaks", "classifier"), ("similar_questions",), ("judge",))
+"""Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
+_PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
 
 
 def read_settings(recipe: Recipe) -> dict[str, Section]:
@@ -47,20 +54,30 @@ def read_settings(recipe: Recipe) -> dict[str, Section]:
     return settings
 
 
-def make_filters(recipe: Recipe, store: Store, progress: Progress) -> list[Filter]:
-    """The recipe's filters, ready to score; a classifier is trained, or loaded where it was trained before.
+def make_filters(
+    settings: Mapping[str, Section], recipe: Recipe, store: Store, gate: Gate, progress: Progress
+) -> list[Filter]:
+    """The filters with these settings, ready for the rows that come through the gate.
+
+    A classifier is trained, or loaded where it was trained before.
 
     Raises:
-        RecipeError: as `read_settings`, or a classifier's SQL does not give ids.
+        RecipeError: a classifier's SQL does not give ids.
+        SetupError: the model that questions are compared with is not installed.
     """
-    filters: list[Filter] = []
-    for name, settings in read_settings(recipe).items():
-        if name == "classifier":
-            trained = train_classifier(cast("ClassifierSettings", settings), store, progress)
-            filters.append(Classifier(cast("ClassifierSettings", settings), trained))
-        else:
-            filters.append(_PLAIN[name](settings))
-    return filters
+    return [_make_filter(name, settings[name], recipe, store, gate, progress) for name in settings]
+
+
+def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gate: Gate, progress: Progress) -> Filter:
+    match settings:
+        case ClassifierSettings():
+            return Classifier(settings, train_classifier(settings, store, progress))
+        case SimilarQuestionsSettings():
+            return SimilarQuestions(settings, read_questions(store, gate))
+        case JudgeSettings():
+            return Judge(settings, recipe, Rubric(recipe, store), gate)
+        case _:
+            return _PLAIN[name](settings)
 
 
 def _unknown(name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field, NonNegativeInt
 
 from corpus.recipe import Section
-from filters.base import KEEP, Filter, Row, Score, Verdict
+from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.text import lines, sentences, words
 
 _LINE_WORDS = 3
@@ -37,7 +37,7 @@ class RepetitionSettings(Section):
     """Shorter texts are judged by lines and sentences only: in few words any pair is frequent (words)."""
 
 
-class Repetition(Filter):
+class Repetition(TextFilter):
     """Duplicated lines, sentences and word sequences, and how well the text compresses."""
 
     name = "repetition"
@@ -45,7 +45,7 @@ class Repetition(Filter):
     settings: RepetitionSettings
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
-        """See `Filter.score`."""
+        """See `TextFilter.score`."""
         return [self._score(row.text) for row in rows]
 
     def _score(self, text: str) -> list[Score]:

@@ -16,6 +16,12 @@ READ_ROWS = 2_048
 """Rows whose texts are in memory at a time: some 10 MB. Each block reads the text column once."""
 KEYS: Mapping[Kind, str] = {"documents": "doc_id", "chats": "chat_id"}
 """The column that holds the id, by table."""
+PAIRS: Mapping[Kind, str] = {
+    "documents": "doc_id",
+    "chats": "least(chat_id, twin_id, (SELECT min(other.chat_id) FROM chats AS other "
+    "WHERE other.twin_id = chats.chat_id))",
+}
+"""SQL for what a row shares with its twin alone, whichever of the two names the other; of a row without one, its id."""
 _PLACE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\n")
 _DOCUMENT_PROMPTS = ("document", "idea_shows", "idea_describes", "paragraph_values", "paragraph_rules")
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
@@ -26,7 +32,7 @@ _DOCUMENTS = """
     WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
 """
 _CHATS = """
-    SELECT chat_id AS id, messages, brief_id, question_kind FROM chats
+    SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats
     WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
 """
 Item = TypeVar("Item")
@@ -72,7 +78,10 @@ def _chat(row: Mapping[str, object]) -> Row:
         kinds = prompts.question_kinds()
         told = [*_fixed_words("chat_question"), *_fixed_words("chat_answer")]
         told += [kinds[kind] for kind in [str(row["question_kind"])] if kind in kinds]
-    return Row(str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told))
+    return Row(
+        str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told),
+        reasoning=bool(row["reasoning"]),
+    )  # fmt: skip
 
 
 @lru_cache

@@ -22,10 +22,12 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from fakes.base_model import save_base_model
 from fakes.openai_server import FakeServer
 
 from corpus.store import open_reader
+from corpus.store.schema import TABLES
 from corpus.store.snapshot import take_snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,13 +82,13 @@ def run_to_its_end(verb: str, folder: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def kill_after(verb: str, folder: Path, *, num_rows: int = 0, seconds: float = 0.0) -> bool:
+def kill_after(verb: str, folder: Path, *, num_rows: int = 0, seconds: float = 0.0, table: str | None = None) -> bool:
     """Start a verb and kill it `seconds` after it has written `num_rows` rows; whether it was still running."""
-    wanted = count_rows(folder) + num_rows
+    wanted = count_rows(folder, table) + num_rows
     with subprocess.Popen(
         specmill(verb, folder), env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:
-        while num_rows and count_rows(folder) < wanted and process.poll() is None:
+        while num_rows and count_rows(folder, table) < wanted and process.poll() is None:
             time.sleep(0.005)
         time.sleep(seconds)
         running = process.poll() is None
@@ -94,11 +96,12 @@ def kill_after(verb: str, folder: Path, *, num_rows: int = 0, seconds: float = 0
     return running
 
 
-def count_rows(folder: Path) -> int:
-    """Rows of all tables, in the journal and in parts, but for those that say who was killed before."""
+def count_rows(folder: Path, table: str | None = None) -> int:
+    """Rows of one table, or of all but the one that says who was killed before, in the journal and in parts."""
     seen = take_snapshot(folder)
-    parts = [path for table, paths in seen.parts.items() if table != "invocations" for path in paths]
-    journal = [row for table, rows in seen.journal.items() if table != "invocations" for row in rows]
+    counted = [name for name in TABLES if name == table or (table is None and name != "invocations")]
+    parts = [path for name in counted for path in seen.parts.get(name, [])]
+    journal = [row for name in counted for row in seen.journal.get(name, [])]
     return len(journal) + sum(pq.read_metadata(path).num_rows for path in parts)
 
 
@@ -181,6 +184,27 @@ def test_killed_and_run_again_a_stage_gives_the_same_rows(
     assert num_hits, f"no kill met {stage} alive"
     run_to_its_end(stage, folder)
     refuse_differences(road.after(stage), folder)
+
+
+@pytest.mark.timeout(600)
+def test_a_killed_judge_is_asked_again_only_for_what_was_in_flight(road: Road, tmp_path: Path) -> None:
+    """Killed three times over its replies, it has the same calls in the end, none lost and none twice."""
+    whole, killed = tmp_path / "whole" / "road", tmp_path / "killed" / "road"
+    for folder in (whole, killed):
+        shutil.copytree(road.before["curate"], folder)
+        recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+        recipe["engines"] = {"critic": recipe["engine"] | {"max_in_flight": 2}}
+        recipe["curate"]["filters"] = ["length", {"judge": {"engine": "critic", "judged_twice_fraction": 0.3}}]
+        (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
+    num_before = count_rows(whole, "calls")
+    run_to_its_end("curate", whole)
+    outcomes = open_reader(whole).rows("SELECT DISTINCT outcome FROM verdicts WHERE filter = 'judge' ORDER BY 1")
+    assert [row["outcome"] for row in outcomes] == ["drop", "keep", "unjudged"]
+    hits = [kill_after("curate", killed, num_rows=num_rows, table="calls") for num_rows in (1, 30, 70)]
+    assert all(hits)
+    assert num_before < count_rows(killed, "calls") < count_rows(whole, "calls")
+    run_to_its_end("curate", killed)
+    refuse_differences(whole, killed)
 
 
 def test_interrupted_a_verb_says_how_to_go_on_and_exits_130(road: Road, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from corpus.inspect.named import named_queries
 from corpus.recipe import Recipe
 from corpus.recipe_file import _section_in, load_recipe
 from corpus.store.schema import TABLES
+from filters.registry import SETTINGS as FILTERS
+from filters.registry import TURNS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -56,6 +59,17 @@ def reference() -> str:
     lines += [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(Recipe)]
     lines += [
         "",
+        "## Filters",
+        "",
+        "Named in `curate.filters`, alone or with settings: `[leaks, length: {min_words: 50}]`. Whatever the order",
+        "there, they go in this one; the last two see only what every filter before them keeps.",
+    ]
+    for name in chain.from_iterable(TURNS):
+        lines += ["", f"### {name}", "", _first_line(FILTERS[name]), "", "| setting | default | what it is |"]
+        lines += ["| --- | --- | --- |"]
+        lines += [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(FILTERS[name])]
+    lines += [
+        "",
         "## Tables",
         "",
         "Each `TABLE` shows the rows of the current recipe; `all_TABLE` shows every row, with `stale`.",
@@ -69,6 +83,16 @@ def reference() -> str:
     lines += ["", "## Named queries", "", "| `specmill sql RECIPE NAME` | answers |", "| --- | --- |"]
     lines += [f"| `{name}` | {query.answers} |" for name, query in sorted(named_queries().items())]
     return "\n".join(lines) + "\n"
+
+
+def _first_line(settings: type[BaseModel]) -> str:
+    return (settings.__doc__ or "").splitlines()[0]
+
+
+def test_every_filter_has_its_turn_and_its_place_in_the_reference() -> None:
+    assert sorted(chain.from_iterable(TURNS)) == sorted(FILTERS)
+    text = REFERENCE.read_text()
+    assert [name for name in FILTERS if f"### {name}\n" not in text] == []
 
 
 def test_the_reference_is_what_the_code_says() -> None:

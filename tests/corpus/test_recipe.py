@@ -31,6 +31,20 @@ def test_a_recipe_reads_with_its_defaults(tmp_path: Path) -> None:
     assert recipe.engine.model == "builtin:smollm2-135m"
 
 
+def test_an_engine_that_a_filter_names_is_accepted(tmp_path: Path) -> None:
+    named = "engines: {critic: {model: ./weights}}\ncurate: {filters: [length, judge: {engine: critic}]}\n"
+    recipe = load_recipe(write(tmp_path, GOOD + named))
+    assert recipe.curate.engines() == {"judge": "critic"}
+    assert recipe.engines["critic"].model == str(tmp_path / "weights")
+
+
+def test_a_filters_model_is_beside_the_recipe(tmp_path: Path) -> None:
+    filters = "curate: {filters: [leaks, similar_questions: {model: ./minilm, min_cosine: 0.9}, length: null]}\n"
+    recipe = load_recipe(write(tmp_path, GOOD + filters))
+    placed = {"similar_questions": {"model": str(tmp_path / "minilm"), "min_cosine": 0.9}}
+    assert recipe.curate.filters == ["leaks", placed, {"length": None}]
+
+
 def test_paths_are_relative_to_the_recipe_but_runs_is_not(tmp_path: Path) -> None:
     recipe = load_recipe(write(tmp_path, GOOD + "engine: {model: ./weights}\n"))
     assert recipe.spec is not None
@@ -50,7 +64,11 @@ def test_paths_are_relative_to_the_recipe_but_runs_is_not(tmp_path: Path) -> Non
         ("engine: {kind: openai}", "needs base_url"),
         ("eval: {judge: nobody}", "names the engine 'nobody'"),
         ("eval: {samples: 3}", r"eval.samples \(3\) is not implemented yet.*leave it out"),
-        ("engines: {judge: {model: ./weights}}", r"engines \(judge\) is not implemented yet"),
+        ("engines: {judge: {model: ./weights}}", r"engines \(judge\): nothing would use it; name it in a filter"),
+        (
+            "engines: {a: {}}\ncurate: {filters: [judge: {engine: b}]}",
+            r"curate.filters: judge names the engine 'b'; engines has a",
+        ),
         ("engines: {grader: {}}\neval: {judge: grader}", r"eval.judge \(grader\) is not implemented yet"),
         ("name: ../elsewhere", "name: "),
         ("seed: [1", "is not YAML"),

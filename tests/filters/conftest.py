@@ -37,6 +37,9 @@ class Notes:
     def start(self, stage: str, total: int) -> None:
         self.stages.append(stage)
 
+    def grow(self, stage: str, num_more: int) -> None:
+        pass
+
     def advance(self, stage: str, outcome: str) -> None:
         pass
 

@@ -103,6 +103,21 @@ def test_chats_are_duplicates_by_all_their_turns(run, make_prose: Prose) -> None
     assert run.column("SELECT doc_id FROM duplicates ORDER BY 1") == ["a", "b"]
 
 
+@pytest.mark.parametrize("named_by", ["both", "one", "nobody"])
+def test_a_chat_and_its_twin_with_reasoning_both_stay(run, make_prose: Prose, named_by: str) -> None:
+    """The negative control is that nobody says that they are twins: then one of the two goes."""
+    question, answer = ("user", make_prose(1, 60)), make_prose(2, 120)
+    thought = f"<think>{make_prose(3, 10)}</think>\n\n"
+    run.add_chats({"plain": [question, ("assistant", answer)]}, twin_id=None if named_by == "nobody" else "thinking")
+    run.add_chats(
+        {"thinking": [question, ("assistant", thought + answer)]},
+        reasoning=True,
+        twin_id="plain" if named_by == "both" else None,
+    )
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert len(run.column("SELECT chat_id FROM curated_chats")) == (1 if named_by == "nobody" else 2)
+
+
 def test_without_duplicates_in_the_recipe_every_kept_row_is_curated(run, make_prose: Prose) -> None:
     fill(run, make_prose)
     curate_corpus(run.recipe(curate={"duplicates": None}), run.store, run.progress)

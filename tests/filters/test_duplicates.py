@@ -19,12 +19,16 @@ def look(
     about: Duplicates = DEFAULT,
     genres: Mapping[str, str] | None = None,
     clauses: Mapping[str, tuple[str, ...]] | None = None,
+    pairs: Mapping[str, str] | None = None,
 ) -> list[dict[str, object]]:
     def read(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
         return [(text_id, texts[text_id]) for text_id in sorted(ids)]
 
-    genres, clauses = genres or {}, clauses or {}
-    candidates = [Candidate(text_id, genres.get(text_id, "memo"), clauses.get(text_id, ())) for text_id in texts]
+    genres, clauses, pairs = genres or {}, clauses or {}, pairs or {}
+    candidates = [
+        Candidate(text_id, genres.get(text_id, "memo"), clauses.get(text_id, ()), pairs.get(text_id))
+        for text_id in texts
+    ]
     return find_duplicates(candidates, read, about).to_pylist()
 
 
@@ -107,6 +111,55 @@ def test_the_survivor_is_of_the_rarest_genre_then_of_the_rarest_clause_then_the_
     clauses = {"a": ("often",), "b": ("often", "seldom"), "c": ("often",), "x": ("often",)}
     assert {row["survivor_id"] for row in look(texts, clauses=clauses)} == {"b"}
     assert {row["survivor_id"] for row in look(texts)} == {"a"}
+
+
+TWINS = {"a": "a", "thinking a": "a"}
+
+
+def survivors(rows: Iterable[Mapping[str, object]], texts: Iterable[str]) -> set[object]:
+    return set(texts) - {row["doc_id"] for row in rows if row["doc_id"] != row["survivor_id"]}
+
+
+@pytest.mark.parametrize("num_edits", [0, 2])
+def test_twins_are_no_duplicates_of_one_another(make_prose: Prose, num_edits: int) -> None:
+    """The negative control: the same two texts are, when they are no twins."""
+    text = make_prose(1, 200)
+    texts = {"a": text, "thinking a": edited(text, num_edits, 0)}
+    assert look(texts, pairs=TWINS) == []
+    assert len(look(texts)) == 2
+
+
+def test_another_chat_is_a_duplicate_of_a_twin_and_both_twins_survive_it(make_prose: Prose) -> None:
+    text = make_prose(1, 200)
+    texts = {"a": text, "thinking a": edited(text, 2, 0), "z": edited(text, 2, 1)}
+    rows = look(texts, pairs=TWINS)
+    assert clusters(rows) == {frozenset(texts)}
+    assert survivors(rows, texts) == {"a", "thinking a"}
+    assert {row["doc_id"]: row["matched_id"] for row in rows if row["doc_id"] != "z"} == {"a": "z", "thinking a": "z"}
+
+
+def test_twins_give_way_together_where_another_survives(make_prose: Prose) -> None:
+    text = make_prose(1, 200)
+    texts = {"a": text, "thinking a": edited(text, 2, 0), "rare": text, "x": make_prose(2)}
+    rows = look(texts, pairs=TWINS, genres={"rare": "blog"})
+    assert survivors(rows, texts) == {"rare", "x"}
+    assert {row["doc_id"]: (row["matched_id"], row["kind"]) for row in rows} == {
+        "a": ("rare", "exact"), "rare": ("a", "exact"), "thinking a": ("rare", "near"),
+    }  # fmt: skip
+
+
+def test_the_likeness_of_twins_joins_no_clusters(make_prose: Prose) -> None:
+    """`b` is alike to one twin and `c` to the other: two clusters; were they no twins, it would be one."""
+    plain = make_prose(1, 200).split()
+    thinking = [*make_prose(2, 8).split(), *plain[8:]]
+    near_plain = [*plain[:-17], *make_prose(3, 17).split()]
+    near_thinking = [*thinking[:8], *make_prose(4, 17).split(), *thinking[25:]]
+    texts = {
+        "a": " ".join(plain), "thinking a": " ".join(thinking), "b": " ".join(near_plain),
+        "c": " ".join(near_thinking),
+    }  # fmt: skip
+    assert clusters(look(texts)) == {frozenset(texts)}
+    assert clusters(look(texts, pairs=TWINS)) == {frozenset({"a", "b"}), frozenset({"thinking a", "c"})}
 
 
 def test_texts_without_words_are_alike_only_when_equal() -> None:

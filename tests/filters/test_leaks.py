@@ -124,3 +124,21 @@ def test_the_threshold_takes_no_new_scores_and_the_hashes_say_so() -> None:
     one, other = Leaks(LeaksSettings()), Leaks(LeaksSettings(max_echo_words=5))
     assert one.scorer_hash == other.scorer_hash
     assert one.filter_hash != other.filter_hash
+
+
+@pytest.mark.parametrize(
+    ("answer", "reasoning", "dropped"),
+    [
+        ("<think>I cannot see the tide.</think>\n\nI am not sure.", True, False),
+        ("<think>I cannot see the tide.</think>\n\nI am not sure.", False, True),
+        ("<think>I cannot see the tide. I am not sure.", True, True),
+        ("I am not sure.</think>", True, True),
+        ("I am not sure. <think>Or am I?</think>", True, True),
+        ("<think>One.</think><think>Two.</think> I am not sure.", True, True),
+        ("<think>The <content> goes here.</think> I am not sure.", True, True),
+        ("<think>Dear [Name]</think> I am not sure.", True, True),
+    ],
+)
+def test_an_answer_with_reasoning_begins_with_one_block_of_it(answer: str, reasoning: bool, dropped: bool) -> None:
+    row = Row("c", "chats", answer, "Is it high tide?", (answer,), reasoning=reasoning)
+    assert (verdict(row).outcome == "drop") is dropped

@@ -37,6 +37,9 @@ class StopAt(Silent):
     def __init__(self, updates: int) -> None:
         self.left = updates
 
+    def grow(self, stage: str, num_more: int) -> None:
+        pass
+
     def advance(self, stage: str, outcome: str) -> None:
         self.left -= 1
         if self.left == 0:

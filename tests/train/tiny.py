@@ -87,6 +87,9 @@ class Notes:
     def start(self, stage: str, total: int) -> None:
         self.started.append((stage, total))
 
+    def grow(self, stage: str, num_more: int) -> None:
+        pass
+
     def advance(self, stage: str, outcome: str) -> None:
         pass
 

@@ -1,0 +1,47 @@
+"""Which rows reach a filter: cheap filters see all, those that compare or ask see what the filters before them keep.
+
+So a kept row never gives way to a dropped one, and nothing is paid for a row that is dropped anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from corpus.store import Store
+from filters.base import Filter, Kind
+from filters.rows import KEYS
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Open for the rows that every filter before it keeps; without one before it, for all."""
+
+    unjudged: Literal["keep", "drop"]
+    """What the recipe says of rows that a filter could not judge."""
+    before: tuple[str, ...] = ()
+    """`filter_hash` of the filters before it: together with a row, they say whether it comes through."""
+
+    def after(self, filters: Sequence[Filter]) -> Gate:
+        """The gate behind these filters."""
+        return replace(self, before=(*self.before, *(one.filter_hash for one in filters)))
+
+    def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
+        """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names."""
+        return store.rows(
+            f"""
+            SELECT {KEYS[kind]} AS id{columns and ","} {columns} FROM {kind}
+            WHERE $num_filters = (
+                SELECT count(*) FROM all_verdicts
+                WHERE all_verdicts.doc_id = {kind}.{KEYS[kind]} AND filter_hash IN (SELECT unnest($hashes))
+                AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))
+            )
+            ORDER BY id
+            """,
+            {"hashes": list(self.before), "num_filters": len(self.before), "unjudged": self.unjudged},
+        )
+
+    def ids(self, store: Store, kind: Kind) -> list[str]:
+        """The ids of the rows that come through, sorted."""
+        return [str(row["id"]) for row in self.rows(store, kind)]
