@@ -11,7 +11,7 @@ from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
 from corpus.chats import ChatWriter
 from corpus.clauses import SpecReport, commit_clauses
 from corpus.documents import DocumentWriter, missing_rewrites
-from corpus.engine import Engine, open_engine, refuse_too_long
+from corpus.engine import Engine, Request, open_engine, refuse_too_long
 from corpus.errors import EngineError, RecipeError
 from corpus.known import load_known, missing_seats, outline_attempts
 from corpus.models import chat_token_counter, token_counter
@@ -255,7 +255,6 @@ class _Generation:
         base = (self._recipe.train.model, self._recipe.train.revision, self._recipe.train.trust_remote_code)
         worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
         documents = DocumentWriter(pen, plan.cards, worn, token_counter(*base))
-        chats = ChatWriter(pen, chat_token_counter(*base))
         store, effort = self._store, self._effort
         work = [documents.rewrite_work(job, row) for job, row in missing_rewrites(store, effort)]
         if groups:
@@ -266,11 +265,14 @@ class _Generation:
         jobs = missing_jobs(store, "document", "documents", effort)
         jobs = [job for job in jobs if wave is None or job.brief.wave == wave]
         talks = missing_jobs(store, "chat", "chats", effort)
-        asked = chain(map(documents.first_request, jobs), map(chats.longest_request, talks))
-        refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
+        preferences = missing_jobs(store, "preference", "chats", effort)
+        asked: Iterator[Request] = map(documents.first_request, jobs)
         work += [documents.work(job) for job in jobs]
-        work += [chats.work(job) for job in talks]
-        work += [chats.preference_work(job) for job in missing_jobs(store, "preference", "chats", effort)]
+        if talks or preferences:  # its counter imports transformers, which takes seconds
+            chats = ChatWriter(pen, chat_token_counter(*base))
+            asked = chain(asked, map(chats.longest_request, talks))
+            work += [*map(chats.work, talks), *map(chats.preference_work, preferences)]
+        refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
         return await self._run(WRITING, work, engine)
 
     def _ideas_and_texts(

@@ -145,8 +145,8 @@ def _check_twins(store: Store, settings: Mix, name: str) -> None:
         (row,) = store.rows("SELECT count(*) AS twins FROM curated_chats WHERE twin_id IS NOT NULL")
         if row["twins"]:
             raise RecipeError(
-                f"mix '{name}': {row['twins']} curated chats are there twice, with reasoning and without; say which are "
-                f"meant: mixes.{name}.reasoning: with, without or both"
+                f"mix '{name}': {row['twins']} curated chats are there twice, with reasoning and without; say which "
+                f"are meant: mixes.{name}.reasoning: with, without or both"
             )
 
 

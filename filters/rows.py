@@ -23,7 +23,13 @@ PAIRS: Mapping[Kind, str] = {
 }
 """SQL for what a row shares with its twin alone, whichever of the two names the other; of a row without one, its id."""
 _PLACE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\n")
-_DOCUMENT_PROMPTS = ("document", "idea_shows", "idea_describes", "paragraph_values", "paragraph_rules")
+_DOCUMENT_PROMPTS = (
+    "document", "idea_shows", "idea_describes", "paragraph_values", "paragraph_rules", "reply_planned", "rewrite",
+)  # fmt: skip
+_CHAT_PROMPTS = (
+    "chat_question", "chat_answer", "answer_reasoned_values", "answer_reasoned_rules", "preference_question",
+    "preference_answer",
+)  # fmt: skip
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
 _DOCUMENTS = """
     SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
@@ -76,7 +82,7 @@ def _chat(row: Mapping[str, object]) -> Row:
     told: list[str] = []
     if row["brief_id"] is not None:
         kinds = prompts.question_kinds()
-        told = [*_fixed_words("chat_question"), *_fixed_words("chat_answer")]
+        told = list(chain.from_iterable(map(_fixed_words, _CHAT_PROMPTS)))
         told += [kinds[kind] for kind in [str(row["question_kind"])] if kind in kinds]
     return Row(
         str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told),

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from corpus.engine.protocol import CallFailed, Reply, Request
+from corpus.engine.throttle import Throttle
 from corpus.errors import EngineError
 from corpus.recipe import EngineSettings
 
@@ -24,6 +25,10 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 """Backoff: exponential between these, with jitter, so that many requests do not come back at the same instant."""
 _MAX_FAILURES_IN_A_ROW = 16
 """Requests that fail after all retries, without a reply to any other in between, until the server counts as dead."""
+_MAX_IN_FLIGHT = 256
+"""Requests open at once where the recipe does not say; servers queue what they cannot take (requests; ours)."""
+_CHARS_PER_TOKEN = 5
+"""More characters than a token of English prose has under any common vocabulary (4 to 4.7)."""
 _SHOWN_CHARS = 300
 """How much of a server's own message an error shows."""
 _RETRIED = {408, 409, 425, 429}
@@ -54,6 +59,8 @@ class OpenAIEngine:
         self._failures_in_a_row = 0
         self._opens_at = 0.0
         """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
+        self._context_tokens: int | None = None
+        self._throttle = Throttle(self.max_in_flight)
         self._key = os.environ.get(settings.api_key_env) or "none"
 
     @property
@@ -63,8 +70,17 @@ class OpenAIEngine:
 
     @property
     def max_in_flight(self) -> int:
-        """The recipe's bound."""
-        return self._settings.max_in_flight
+        """The recipe's bound; while the server fails many attempts, fewer are open than requests are."""
+        return self._settings.max_in_flight or _MAX_IN_FLIGHT
+
+    @property
+    def context_tokens(self) -> int | None:
+        """As the server lists it with the model, which vLLM's own does."""
+        return self._context_tokens
+
+    def count_tokens(self, request: Request) -> int:
+        """Estimated, rather too few: the server has the tokenizer, and says itself what else does not fit."""
+        return sum(len(message.content) for message in request.messages) // _CHARS_PER_TOKEN
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -87,7 +103,7 @@ class OpenAIEngine:
         import aiohttp
 
         try:
-            status, _, _ = await self._send("GET", "/models")
+            status, _, listed = await self._send("GET", "/models")
         except (aiohttp.ClientError, OSError) as error:
             raise EngineError(
                 f"no server answers at {self._settings.base_url} ({error or type(error).__name__}); start it, or "
@@ -95,6 +111,7 @@ class OpenAIEngine:
             ) from None
         if status in (401, 403):
             self._refuse_key(status)
+        self._context_tokens = _listed_context(listed, self.model)
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the answer.
@@ -126,8 +143,10 @@ class OpenAIEngine:
         num_failed = 0
         while True:
             try:
-                reply = await self._attempt(request)
+                async with self._throttle:
+                    reply = await self._attempt(request)
             except _Transient as failure:
+                self._throttle.count(is_failed=True)
                 num_failed += 1
                 if num_failed > self._settings.max_retries:
                     self._count_failure(str(failure))
@@ -135,6 +154,7 @@ class OpenAIEngine:
                 longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2 ** (num_failed - 1))
                 await asyncio.sleep(random.uniform(0, longest))
             else:
+                self._throttle.count(is_failed=False)
                 self._failures_in_a_row = 0
                 return reply
 
@@ -269,6 +289,16 @@ def _proxy(base_url: str) -> str | None:
     """The proxy that the environment names for a server; `trust_env` would read ~/.netrc for every request."""
     parts = urlsplit(base_url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
+
+
+def _listed_context(listed: bytes, model: str) -> int | None:
+    """The context that a server lists with a model, where it does."""
+    try:
+        models = _field(json.loads(listed), "data")
+    except ValueError:
+        return None
+    found = [each for each in models if _field(each, "id") == model] if isinstance(models, list) else []
+    return _count(found[0], "max_model_len") if found else None
 
 
 def _field(value: object, name: str) -> object:

@@ -94,6 +94,12 @@ def write_items(store: WritingStore, num_documents: int, num_chats: int) -> tupl
         writer.append(rows)
     writer.commit("briefs", "briefs-1", pa.Table.from_pylist(briefs, schema=TABLES["briefs"].schema))
     writer.set_current("briefs", {"all": "briefs-1"})
+    assertion = table_row("assertions", assertion_id="b2:a", clause_ids=[clauses[0]["clause_id"]], domain="Honesty",
+                          subdomain="Doubt", text="It says what it does not know.", pass_hash="outline-1")  # fmt: skip
+    worn = table_row("recurring", scope="all", kind="name", text="Maya Patel", num_documents=9, pass_hash="worn-1")
+    for table, scope, row in (("assertions", "plan", assertion), ("recurring", "all", worn)):
+        writer.commit(table, str(row["pass_hash"]), pa.Table.from_pylist([row], schema=TABLES[table].schema))
+        writer.set_current(table, {scope: str(row["pass_hash"])})
     return doc_ids, chat_ids
 
 
