@@ -45,6 +45,8 @@ bench: $(READY)  ## the figures of docs/benchmarks.md
 	$(BIN)/python benchmarks/engine_speed.py
 	$(BIN)/python benchmarks/demo_steps.py
 	$(BIN)/python benchmarks/help_time.py
+	$(BIN)/python benchmarks/diversity.py .benchmarks/diversity
+	$(BIN)/python benchmarks/paper_shape.py
 
 clean:  ## the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

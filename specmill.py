@@ -44,7 +44,7 @@ def run(
     import eval as evaluation
     import filters
     import train
-    from corpus import check_plan, generate_corpus, refuse_stale
+    from corpus import check_plan, generate_corpus, refuse_stale, rounds_left
     from corpus.console import show_result, show_table
     from corpus.inspect import funnel, write_report
     from corpus.recipe_file import load_recipe
@@ -63,6 +63,10 @@ def run(
             failed_fraction = generate_corpus(settings, store, progress).failed_fraction
         if "curate" in wanted:
             filters.curate_corpus(settings, store, progress)
+            for _ in range(rounds_left(store, settings.generate.rounds) if generates else 0):
+                if not generate_corpus(settings, store, progress, top_up=True).num_new_seats:
+                    break
+                filters.curate_corpus(settings, store, progress)
         if "mix" in wanted:
             for name in settings.mixes:
                 filters.build_mix(settings, store, name, progress)

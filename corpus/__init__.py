@@ -28,16 +28,16 @@ def write_starter(folder: Path) -> Path:
 
 def check_plan(recipe: Recipe) -> None:
     """Raise what is wrong with a recipe's spec, genres or library, before a run is made of it."""
-    from corpus import generation
+    from corpus import plans
 
-    generation.make_plan(recipe)
+    plans.make_plan(recipe)
 
 
 def refuse_stale(recipe: Recipe, store: Store) -> None:
     """Refuse a recipe that would leave finished work of the run behind; see `corpus.generation`."""
     from corpus import generation
 
-    generation.refuse_stale(recipe, store, generation.make_plan(recipe))
+    generation.refuse_stale(recipe, store)
 
 
 def preview_run(recipe: Recipe) -> Preview:
@@ -61,9 +61,19 @@ def generate_corpus(
     return generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
 
 
-def import_rows(recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str) -> ImportReport:
+def rounds_left(store: Store, rounds: int) -> int:
+    """How many of a recipe's rounds of topping up its briefs have not had yet."""
+    from corpus import known
+
+    return max(0, rounds - known.last_round(store))
+
+
+def import_rows(
+    recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
+) -> ImportReport:
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
     from corpus import imports, models
 
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    return imports.import_rows(store, files, set_name, models.token_counter(*base), models.chat_token_counter(*base))
+    counters = models.token_counter(*base), models.chat_token_counter(*base)
+    return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)

@@ -6,7 +6,7 @@ that is added or taken away moves few other seats, since each seat draws its cla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,13 +35,21 @@ def highest_averages(weights: Mapping[str, float], count: int) -> Iterator[str]:
         yield names[winner]
 
 
-def allocate(clause_ids: Sequence[str], weights: Mapping[str, float], count: int, seed: int) -> list[Seat]:
-    """Share `count` briefs out over forms by weight, and over clauses evenly.
+def allocate(
+    clause_ids: Sequence[str],
+    weights: Mapping[str, float],
+    count: int,
+    seed: int,
+    suits: Callable[[str, str], bool] = lambda _clause_id, _form: True,
+) -> list[Seat]:
+    """Share `count` briefs out over forms by weight, and over clauses (or what else is written about) evenly.
 
-    Each seat takes, of the clauses with the fewest seats so far, the one with the lowest hash of
-    (seed, clause, form, k).
+    Each seat takes, of the clauses that its form suits, the one with the fewest seats so far, and of those the one
+    with the lowest hash of (seed, clause, form, k). A form that suits no clause gets no seat.
     """
     assert clause_ids or count == 0, "no clause to write about"
+    suited = {form: np.array([suits(clause_id, form) for clause_id in clause_ids]) for form in weights}
+    weights = {form: weight for form, weight in weights.items() if suited[form].any()}
     keys = np.array([draw("clause", clause_id) for clause_id in clause_ids], dtype=np.uint64)
     taken = np.zeros(len(clause_ids), dtype=np.int64)
     of_form: dict[str, int] = {}
@@ -50,7 +58,8 @@ def allocate(clause_ids: Sequence[str], weights: Mapping[str, float], count: int
         k = of_form.get(form, 0)
         of_form[form] = k + 1
         order = _mix(keys ^ np.uint64(draw("seat", seed, form, k)))
-        order[taken > taken.min()] = np.iinfo(np.uint64).max
+        fewest = taken[suited[form]].min()
+        order[(taken > fewest) | ~suited[form]] = np.iinfo(np.uint64).max
         winner = int(np.argmin(order))
         taken[winner] += 1
         seats.append(Seat(clause_ids[winner], form, k))

@@ -1,30 +1,21 @@
-"""Briefs: what exactly is to be written, each a pure function of recipe, spec and genre library."""
+"""Briefs: what exactly is to be written, each a pure function of recipe, spec, outline and genre library."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import pyarrow as pa
 
 import prompts
-from corpus.allocation import allocate
-from corpus.errors import RecipeError, nearest
-from corpus.ideas import Idea, compose_idea, num_ideas
-from corpus.models import model_identity
-from corpus.clauses import BRIEFED
-from corpus.recipe import GenreSettings, Recipe
-from corpus.spec import Clause, context_of
+from corpus.models import engine_identity
+from corpus.recipe import Recipe
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
 from prompts import Genre
-
-_PARAGRAPH: dict[str, object] = {"stop": ["\n\n"], "min_tokens": 50}
-"""A text of one paragraph ends at the first blank line, but for one that comes early: after a title, say."""
-_MIN_CHAT_TOKENS = 8
 
 
 @dataclass(frozen=True)
@@ -33,6 +24,7 @@ class Brief:
 
     brief_id: str
     kind: str
+    """`document`, `chat` or `preference`."""
     stance: str
     clause_ids: tuple[str, ...]
     assertion_ids: tuple[str, ...]
@@ -40,15 +32,34 @@ class Brief:
     subdomain: str | None
     genre: str | None
     """The genre of a document; a chat has none."""
+    question_kind: str | None
+    """The kind of question of a chat; a document has none."""
     idea: str
-    """The situation of a document; the kind of question of a chat."""
+    """What a document is about; who asks a chat's question, and what they are busy with."""
     variant: int
     """Counts briefs that are alike in everything else."""
+    seat: str
+    """What it was allotted to: the clause or subdomain, and the how-manieth of its genre or kind of question."""
+    round: int
+    """0 for what the recipe asks for; the round of topping up that filled what curation removed."""
+    wave: int
+    """Which wave of `avoid_recurring` writes it, from 0."""
     prompt_hash: str
     context_hash: str
     model: str
     sampling: str
+    """JSON: how the engine samples, and what else makes the request."""
     seed: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a brief is about: a clause, or some assertions of one subdomain."""
+
+    clause_ids: tuple[str, ...]
+    assertion_ids: tuple[str, ...] = ()
+    domain: str | None = None
+    subdomain: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,157 +74,47 @@ class BriefsReport:
     """Briefs of the run that the current recipe no longer asks for."""
     stale_finished: int
     """Stale briefs whose document or chat is written already."""
+    unknown: int = 0
+    """Documents whose briefs an outline has yet to give."""
 
 
-def library(recipe: Recipe) -> dict[str, Genre]:
-    """The genres the recipe weighs, by name.
-
-    Raises:
-        RecipeError: the recipe names a genre that is not there, or a card in its folder is broken.
-    """
-    try:
-        cards = prompts.genres(recipe.generate.genre_folder)
-    except prompts.PromptError as error:
-        raise RecipeError(f"generate.genre_folder: {error}") from None
-    settings = recipe.generate
-    _check_known("generate.genres", settings.genres or {}, cards)
-    _check_known("generate.by_genre", settings.by_genre, cards)
-    return {name: card for name, card in cards.items() if settings.genres is None or settings.genres.get(name, 0) > 0}
-
-
-def _check_known(key: str, names: Iterable[str], cards: Mapping[str, Genre]) -> None:
-    for name in names:
-        if name not in cards:
-            raise RecipeError(f"{key}: there is no genre '{name}'; {nearest(name, cards)}")
-
-
-def plan_briefs(recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str]) -> list[Brief]:
-    """All briefs of a recipe, in the order of their allocation; no model is called."""
-    usable = [clause for clause in clauses if split[clause.clause_id] == "train"]
-    subjects = [clause.clause_id for clause in usable if clause.kind in BRIEFED]
-    if not subjects and recipe.generate.documents + recipe.generate.chats > 0:
-        raise RecipeError(
-            f"every clause is held out (spec.hold_out.fraction {recipe.spec.hold_out.fraction if recipe.spec else 0}); "
-            f"lower it so that something is left to write about"
-        )
-    contexts = _contexts(usable)
-    return [*_documents(recipe, subjects, contexts), *_chats(recipe, subjects, contexts)]
-
-
-def context_text(usable: Sequence[Clause], clause: Clause) -> str:
-    """What stands with a clause in the spec: its examples and commentary, held-out ones left out."""
-    return "\n\n".join(neighbour.text for neighbour in context_of(usable, clause))
-
-
-def _contexts(usable: Sequence[Clause]) -> dict[str, str]:
-    return {clause.clause_id: context_text(usable, clause) for clause in usable if clause.kind in BRIEFED}
-
-
-def _documents(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
-    assert recipe.spec is not None
-    cards = library(recipe)
-    weights = recipe.generate.genres or dict.fromkeys(cards, 1.0)
-    template = document_prompt(recipe)
-    shows_context = "context" in prompts.load(template).variables
-    prompt_hash = _prompt_hash(recipe, template, "idea_shows", "idea_describes")
-    variants = recipe.generate.variants
-    num_seats = -(-recipe.generate.documents // variants)
-    written = 0
-    for clause_id, genre, nth in allocate(subjects, weights, num_seats, recipe.seed):
-        card = cards[genre]
-        idea = compose_idea(card, nth, recipe.seed, recipe.spec.model_name)
-        again = nth // num_ideas(card) * variants
-        for variant in range(min(variants, recipe.generate.documents - written)):
-            written += 1
-            yield _brief(
-                recipe, "document", clause_id, contexts[clause_id] if shows_context else "", prompt_hash,
-                genre=card, idea=idea.text, sampling=_document_sampling(recipe, card, idea), variant=again + variant,
-            )  # fmt: skip
-
-
-def _document_sampling(recipe: Recipe, card: Genre, idea: Idea) -> dict[str, object]:
-    """The card's own settings, where it has some, over the recipe's; the recipe's for that genre over both."""
-    settings = recipe.generate
-    own = settings.by_genre.get(card.name, GenreSettings())
-    target_words = own.target_words or card.target_words * settings.length_scale
-    return _sampling(
-        recipe,
-        max_tokens=own.max_tokens or settings.max_tokens,
-        temperature=_first(own.temperature, card.temperature, settings.temperature),
-        min_p=_first(own.min_p, card.min_p, settings.min_p),
-        top_p=_first(own.top_p, card.top_p, settings.top_p),
-        target_words=round(target_words * idea.length_fraction),
-        **(_PARAGRAPH | dict[str, object](opening=idea.opening) if settings.small_model else {}),
-    )
-
-
-def document_prompt(recipe: Recipe) -> str:
-    """The prompt that documents are asked for with."""
-    return f"paragraph_{recipe.generate.stance}" if recipe.generate.small_model else "document"
-
-
-def _first(*values: float | None) -> float | None:
-    return next((value for value in values if value is not None), None)
-
-
-def _sampling(recipe: Recipe, **settings: object) -> dict[str, object]:
-    return {"frequency_penalty": recipe.generate.frequency_penalty} | settings | _server_options(recipe)
-
-
-def _chats(recipe: Recipe, subjects: Sequence[str], contexts: Mapping[str, str]) -> Iterable[Brief]:
-    prompt_hash = _prompt_hash(recipe, "chat_question", "chat_answer")
-    seen: dict[tuple[str, str], int] = {}
-    kinds = dict.fromkeys(prompts.question_kinds(), 1.0)
-    for clause_id, kind, _ in allocate(subjects, kinds, recipe.generate.chats, recipe.seed):
-        variant = seen.get((clause_id, kind), 0)
-        seen[clause_id, kind] = variant + 1
-        yield _brief(
-            recipe, "chat", clause_id, contexts[clause_id], prompt_hash,
-            genre=None, idea=kind, sampling=_chat_sampling(recipe), variant=variant,
-        )  # fmt: skip
-
-
-def _chat_sampling(recipe: Recipe) -> dict[str, object]:
-    settings = recipe.generate
-    return _sampling(
-        recipe,
-        max_tokens=settings.chat_max_tokens,
-        temperature=settings.temperature,
-        min_p=settings.min_p,
-        top_p=settings.top_p,
-        **(_PARAGRAPH | dict[str, object](min_tokens=_MIN_CHAT_TOKENS) if settings.small_model else {}),
-    )
-
-
-def _brief(
+def make_brief(
     recipe: Recipe,
     kind: str,
-    clause_id: str,
+    subject: Subject,
+    *,
     context: str,
     prompt_hash: str,
-    *,
-    genre: Genre | None,
+    genre: Genre | None = None,
+    question_kind: str | None = None,
     idea: str,
     sampling: Mapping[str, object],
-    variant: int,
+    variant: int = 0,
+    seat: str,
+    round: int = 0,  # noqa: A002  # the column's name
 ) -> Brief:
-    model = model_identity(recipe.engine.model, recipe.engine.revision)
-    identity = (
-        kind, [clause_id], genre.hash if genre else None, idea, recipe.generate.stance, prompt_hash, model,
+    """One brief. Its id is the hash of all that makes its text but for `context`, which has a column of its own."""
+    model = engine_identity(recipe.engine)
+    stance = recipe.generate.stance
+    brief_id = content_id(
+        "brief", kind, asdict(subject), genre.hash if genre else None, question_kind, idea, stance, prompt_hash, model,
         sampling, recipe.seed, variant,
     )  # fmt: skip
-    brief_id = content_id("brief", *identity)
     return Brief(
         brief_id=brief_id,
         kind=kind,
-        stance=recipe.generate.stance,
-        clause_ids=(clause_id,),
-        assertion_ids=(),
-        domain=None,
-        subdomain=None,
+        stance=stance,
+        clause_ids=subject.clause_ids,
+        assertion_ids=subject.assertion_ids,
+        domain=subject.domain,
+        subdomain=subject.subdomain,
         genre=genre.name if genre else None,
+        question_kind=question_kind,
         idea=idea,
         variant=variant,
+        seat=seat,
+        round=round,
+        wave=0,
         prompt_hash=prompt_hash,
         context_hash=content_id("context", context),
         model=model,
@@ -222,13 +123,13 @@ def _brief(
     )
 
 
-def _server_options(recipe: Recipe) -> dict[str, object]:
-    """What goes into the body of every request to a server is a part of what makes the text."""
-    options = dict(recipe.engine.options)
-    return {"options": options} if recipe.engine.kind == "openai" and options else {}
+def with_worn(brief: Brief, wave: int, worn: str) -> Brief:
+    """A brief in its wave, whose prompt shows also what is worn by then."""
+    shown = content_id("context", brief.context_hash, worn) if worn else brief.context_hash
+    return replace(brief, wave=wave, context_hash=shown)
 
 
-def _prompt_hash(recipe: Recipe, *names: str) -> str:
+def prompt_hash(recipe: Recipe, *names: str) -> str:
     """Hash of the prompt files, and of the assistant's names, which every prompt shows."""
     assert recipe.spec is not None
     hashes = [prompts.load(name).hash for name in (*names, f"stance_{recipe.generate.stance}")]
@@ -236,8 +137,8 @@ def _prompt_hash(recipe: Recipe, *names: str) -> str:
     return content_id("prompt", hashes, kinds, recipe.spec.model_name, recipe.spec.provider_name)
 
 
-def compare_briefs(store: Store, briefs: Sequence[Brief]) -> BriefsReport:
-    """Compare a plan with the run's current briefs; reads only."""
+def compare_briefs(store: Store, briefs: Sequence[Brief], unknown: int = 0) -> BriefsReport:
+    """Compare a plan with the run's current briefs; reads only. `unknown` are those that the plan cannot know yet."""
     rows = store.rows("SELECT brief_id, bool_and(stale) AS stale FROM all_briefs GROUP BY brief_id")
     is_stale = {str(row["brief_id"]): bool(row["stale"]) for row in rows}
     contexts = written_contexts(store)
@@ -252,6 +153,7 @@ def compare_briefs(store: Store, briefs: Sequence[Brief]) -> BriefsReport:
         ),
         stale=len(dropped),
         stale_finished=sum(brief_id in contexts for brief_id in dropped),
+        unknown=unknown,
     )
 
 
@@ -265,19 +167,34 @@ def written_contexts(store: Store) -> dict[str, set[str]]:
     return {str(row["brief_id"]): set(cast("list[str]", row["contexts"])) for row in rows}
 
 
-def make_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief]) -> None:
-    """Make `briefs` the run's current ones, with the genre cards they use."""
+def commit_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief], cards: Mapping[str, Genre]) -> str:
+    """Make `briefs` the run's current ones, with the genre cards they use.
+
+    Returns:
+        The pass that briefs which become known later are appended under.
+    """
     writer = store.writer("corpus")
-    genre_rows = [
-        {**card.model_dump(mode="json", exclude={"hash"}), "genre_id": card.hash} for card in library(recipe).values()
-    ]
-    brief_rows = [
-        {**asdict(brief), "clause_ids": list(brief.clause_ids), "assertion_ids": list(brief.assertion_ids)}
-        for brief in briefs
-    ]
+    genre_rows = [{**card.model_dump(mode="json", exclude={"hash"}), "genre_id": card.hash} for card in cards.values()]
+    brief_rows = [brief_row(brief, "") for brief in briefs]
+    later = ""
     for table, rows in (("genres", genre_rows), ("briefs", brief_rows)):
         pass_hash = content_id(table, rows)
+        later = content_id("later", pass_hash)
         whole = [{**row, "pass_hash": pass_hash} for row in rows]
         writer.commit(table, pass_hash, pa.Table.from_pylist(whole, schema=TABLES[table].schema))
         # The recipe's hash is no pass: it says, when the next recipe comes, which keys changed since.
-        writer.set_current(table, {"plan": pass_hash, "@recipe": recipe.recipe_hash()})
+        writer.set_current(table, {"plan": pass_hash, "later": later, "@recipe": recipe.recipe_hash()})
+    return later
+
+
+def brief_row(brief: Brief, pass_hash: str) -> dict[str, object]:
+    """A row of the `briefs` table."""
+    lists = {"clause_ids": list(brief.clause_ids), "assertion_ids": list(brief.assertion_ids)}
+    return {**asdict(brief), **lists, "pass_hash": pass_hash}
+
+
+def brief_of(row: Mapping[str, object]) -> Brief:
+    """A brief from its row."""
+    names = Brief.__dataclass_fields__
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items() if name in names}
+    return Brief(**cast("dict[str, str]", values))  # type: ignore[arg-type]  # of mixed types, as the schema has them

@@ -2,81 +2,160 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import prompts
-from corpus.engine import Asked, Engine, ask
-from corpus.recipe import Recipe
-from corpus.stage import Done, Progress, StageReport, run_stage
-from corpus.store import WritingStore
+from corpus.compose import answer_note
+from corpus.engine import Request
+from corpus.preferences import Pair, problem_with
+from corpus.stage import Done, Work
 from corpus.store.identity import content_id
-from corpus.writing import Effort, Job, Prompts, missing_jobs, request
+from corpus.writing import Job, Pen, Tagged, request_of
+
+REASONED = Tagged("think", "answer", second_is_open=True)
+_SPEC = re.compile(
+    r"\b(?:model spec|your (?:own )?(?:spec|specification|guidelines?|polic(?:y|ies)|principles?|constitution|rules"
+    r"|instructions|programming|training))\b",
+    re.IGNORECASE,
+)
+"""How a question gives away that it was written from a spec."""
+Messages = list[dict[str, str]]
 
 
-async def write_chats(
-    recipe: Recipe,
-    store: WritingStore,
-    engine: Engine,
-    count_tokens: Callable[[Sequence[Sequence[Mapping[str, str]]]], list[int]],
-    effort: Effort,
-    progress: Progress,
-) -> StageReport:
-    """Ask for every missing chat. The answer is asked for as soon as its question is there.
+class ChatWriter:
+    """Makes work of jobs: one chat each, or two where answers come with reasoning."""
 
-    Raises:
-        EngineError: the engine can do nothing more; what was finished is kept.
-    """
-    shown = Prompts(recipe, store)
-    question_template, answer_template = prompts.load("chat_question"), prompts.load("chat_answer")
-    kinds = prompts.question_kinds()
-    writer = store.writer("corpus")
-    jobs = missing_jobs(store, "chat", "chats", effort)
+    def __init__(self, pen: Pen, count_tokens: Callable[[Sequence[Sequence[Mapping[str, str]]]], list[int]]) -> None:
+        """`count_tokens` counts chats as the trained model will see them."""
+        self._pen = pen
+        self._count_tokens = count_tokens
+        self._kinds = prompts.question_kinds()
+        self._shows_excerpt = not pen.recipe.generate.small_model
 
-    async def call(job: Job, purpose: str, messages: list[prompts.Message]) -> Asked:
-        return await ask(
-            engine,
-            request(job, messages, purpose),
-            room="corpus",
-            purpose=purpose,
-            item_id=job.brief_id,
-            first_attempt=job.replies.get(purpose, 0),
-            max_attempts=effort.attempts_left(job, purpose),
-            # A person's question that declines is none; an answer may decline, and the spec may ask for it.
-            may_decline=purpose == "answer",
+    def work(self, job: Job) -> Work:
+        """One chat on the spec."""
+        return Work("chats", partial(self._write, job))
+
+    def preference_work(self, job: Job) -> Work:
+        """One chat in which one thing is preferred to another."""
+        return Work("preferences", partial(self._prefer, job))
+
+    def longest_request(self, job: Job) -> Request:
+        """What is asked for a job's answer, with nothing for the question, to see whether it fits."""
+        return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job))
+
+    def _answer_messages(self, job: Job, question: str) -> list[prompts.Message]:
+        brief = job.brief
+        return prompts.load("chat_answer").render(
+            **self._pen.principle(brief),
+            stance_note=self._pen.stance(brief.stance),
+            excerpt=self._pen.shown.excerpt(brief) if self._shows_excerpt else "",
+            reply_note=self._pen.note(answer_note(self._pen.recipe)),
+            question=question,
         )
 
-    async def write(job: Job) -> Done:
-        values = {**shown.names, **shown.clause_values(job.clause_id)}
-        question = await call(job, "question", question_template.render(**values, question_kind=kinds[job.idea]))
+    async def _write(self, job: Job) -> Done:
+        brief = job.brief
+        asked = prompts.load("chat_question").render(
+            **self._pen.principle(brief), topic=brief.idea, question_kind=self._note(job)
+        )
+        question = await self._pen.ask(job, "question", asked, accept=names_the_spec)
         if question.text is None:
             return Done({"calls": question.calls}, question.outcome)
-        answer = await call(
+        is_reasoned = _reasoning_tokens(job) > 0
+        answer = await self._pen.ask(
             job,
             "answer",
-            answer_template.render(**values, stance_note=shown.stance(job.stance), question=question.text),
+            self._answer_messages(job, question.text),
+            extra_tokens=_reasoning_tokens(job),
+            accept=REASONED.problem if is_reasoned else None,
+            # A person's question that declines is none; an answer may decline, and the spec may ask for it.
+            may_decline=True,
         )
         calls = [*question.calls, *answer.calls]
         if answer.text is None:
             return Done({"calls": calls}, answer.outcome)
-        messages = [
-            {"role": "user", "content": question.text},
-            {"role": "assistant", "content": answer.text},
+        if not is_reasoned:
+            return Done({"calls": calls, "chats": [self._row(job, question.text, answer.text, calls)]})
+        reasoning, plain = REASONED.parts(answer.text)
+        with_it, without = _chat_id(job, "reasoned"), _chat_id(job, "plain")
+        whole = f"<think>\n{reasoning}\n</think>\n\n{plain}"
+        rows = [
+            self._row(job, question.text, whole, calls, chat_id=with_it, twin_id=without, reasoning=True),
+            self._row(job, question.text, plain, calls, chat_id=without, twin_id=with_it),
         ]
-        chat = {
-            "chat_id": content_id("chat", job.brief_id, job.context_hash),
-            "brief_id": job.brief_id,
-            "context_hash": job.context_hash,
-            "call_id": answer.calls[-1]["call_id"],
-            "twin_id": None,
-            "set": "generated",
-            "stance": job.stance,
-            "reasoning": False,
-            "question_kind": job.idea,
-            "clause_ids": [job.clause_id],
-            "messages": messages,
-            "num_tokens": count_tokens([messages])[0],
-            "source": None,
-        }
-        return Done({"calls": calls, "chats": [chat]})
+        return Done({"calls": calls, "chats": rows})
 
-    return await run_stage("chats", jobs, write, writer.append, max_in_flight=engine.max_in_flight, progress=progress)
+    async def _prefer(self, job: Job) -> Done:
+        pair = Pair(str(job.sampling["liked"]), str(job.sampling["disliked"]))
+        both = (pair.liked, pair.disliked)
+        first, second = both if job.brief.seed % 2 else both[::-1]
+        asked = prompts.load("preference_question").render(
+            **self._pen.names, first=first, second=second, topic=job.brief.idea, question_kind=self._note(job)
+        )
+        question = await self._pen.ask(job, "question", asked, accept=names_the_spec)
+        if question.text is None:
+            return Done({"calls": question.calls}, question.outcome)
+        answer = await self._pen.ask(
+            job,
+            "answer",
+            prompts.load("preference_answer").render(
+                **self._pen.names, liked=pair.liked, disliked=pair.disliked, question=question.text
+            ),
+            accept=lambda text: problem_with(text, pair),
+            may_decline=True,
+        )
+        calls = [*question.calls, *answer.calls]
+        if answer.text is None:
+            return Done({"calls": calls}, answer.outcome)
+        return Done({"calls": calls, "chats": [self._row(job, question.text, answer.text, calls)]})
+
+    def _note(self, job: Job) -> str:
+        assert job.brief.question_kind is not None, job
+        return self._kinds[job.brief.question_kind]
+
+    def _row(
+        self,
+        job: Job,
+        question: str,
+        answer: str,
+        calls: Sequence[Mapping[str, object]],
+        *,
+        chat_id: str | None = None,
+        twin_id: str | None = None,
+        reasoning: bool = False,
+    ) -> dict[str, object]:
+        brief = job.brief
+        messages: Messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        return {
+            "chat_id": chat_id or _chat_id(job),
+            "brief_id": brief.brief_id,
+            "context_hash": brief.context_hash,
+            "call_id": calls[-1]["call_id"],
+            "twin_id": twin_id,
+            "set": "generated",
+            "stance": brief.stance,
+            "reasoning": reasoning,
+            "question_kind": brief.question_kind,
+            "clause_ids": list(brief.clause_ids),
+            "messages": messages,
+            "num_tokens": self._count_tokens([messages])[0],
+            "source": None,
+            "extra": None,
+        }
+
+
+def names_the_spec(question: str) -> str | None:
+    """What gives a question away as written from a spec; None if nothing does."""
+    found = _SPEC.search(question)
+    return f"mentions how the assistant is meant to behave ({found.group()!r})" if found else None
+
+
+def _reasoning_tokens(job: Job) -> int:
+    return int(str(job.sampling.get("reasoning_max_tokens", 0)))
+
+
+def _chat_id(job: Job, *form: str) -> str:
+    return content_id("chat", job.brief.brief_id, job.brief.context_hash, *form)

@@ -1,84 +1,140 @@
-"""Writes the documents that the briefs ask for."""
+"""Writes the documents that the briefs ask for, and writes them anew where the recipe wants a second version."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import prompts
-from corpus.briefs import document_prompt, library
-from corpus.engine import Engine, ask
-from corpus.recipe import Recipe
-from corpus.stage import Done, Progress, StageReport, run_stage
-from corpus.store import WritingStore
+from corpus.compose import EXTRA_TOKENS, document_prompt, reply_note
+from corpus.engine import Request
+from corpus.stage import Done, Work
+from corpus.store import Store
 from corpus.store.identity import content_id
-from corpus.writing import Effort, Job, Prompts, missing_jobs, request
+from corpus.writing import Effort, Job, Pen, Tagged, jobs_of, request_of
+from prompts import Genre
+
+PLANNED = Tagged("plan", "document")
+REWRITTEN = Tagged("critique", "document")
 
 
-async def write_documents(
-    recipe: Recipe,
-    store: WritingStore,
-    engine: Engine,
-    count_tokens: Callable[[Sequence[str]], list[int]],
-    effort: Effort,
-    progress: Progress,
-) -> StageReport:
-    """Ask for every missing document; each becomes durable, with its calls, as soon as it is there.
+class DocumentWriter:
+    """Makes work of jobs: one document each, and its rewrite as soon as it is there."""
 
-    Raises:
-        EngineError: the engine can do nothing more; what was finished is kept.
-    """
-    shown = Prompts(recipe, store)
-    template = prompts.load(document_prompt(recipe))
-    cards = library(recipe)
-    writer = store.writer("corpus")
-    jobs = missing_jobs(store, "document", "documents", effort)
+    def __init__(
+        self,
+        pen: Pen,
+        cards: Mapping[str, Genre],
+        worn: Mapping[int, str],
+        count_tokens: Callable[[Sequence[str]], list[int]],
+    ) -> None:
+        """`worn` is what each wave's prompts say not to use; `count_tokens` counts as the trained model will."""
+        self._pen = pen
+        self._cards = cards
+        self._worn = worn
+        self._count_tokens = count_tokens
+        self._template = prompts.load(document_prompt(pen.recipe))
+        self._rewrite = prompts.load("rewrite")
 
-    async def write(job: Job) -> Done:
-        assert job.genre is not None, job
-        card = cards[job.genre]
-        values = dict(
-            **shown.names,
-            **shown.clause_values(job.clause_id),
-            stance_note=shown.stance(job.stance),
-            description=card.description,
-            voice=card.voice,
-            form=card.form,
-            realism=card.realism,
-            avoid=card.avoid,
-            target_words=job.sampling["target_words"],
-            context=shown.context(job.clause_id),
-            idea=job.idea,
-        )
-        messages = template.render(**{name: values[name] for name in template.variables})
-        asked = await ask(
-            engine,
-            request(job, messages, "document"),
-            room="corpus",
-            purpose="document",
-            item_id=job.brief_id,
-            first_attempt=job.replies.get("document", 0),
-            max_attempts=effort.attempts_left(job, "document"),
+    def work(self, job: Job) -> Work:
+        """One document."""
+        return Work("documents", partial(self._write, job))
+
+    def rewrite_work(self, job: Job, row: Mapping[str, object]) -> Work:
+        """The second version of a document."""
+        return Work("rewrites", partial(self._write_anew, job, row))
+
+    def first_request(self, job: Job) -> Request:
+        """What is asked first for a job, to see whether it fits."""
+        return request_of(job, self._messages(job), "document", self._extra_tokens(job))
+
+    def _messages(self, job: Job) -> list[prompts.Message]:
+        brief = job.brief
+        assert brief.genre is not None, brief
+        values: dict[str, object] = {
+            **self._pen.principle(brief),
+            **self._card(brief.genre, job),
+            "excerpt": self._pen.shown.excerpt(brief),
+            "context": self._pen.shown.context(brief),
+            "stance_note": self._pen.stance(brief.stance),
+            "idea": brief.idea,
+            "worn": self._worn.get(brief.wave, ""),
+            "reply_note": self._pen.note(reply_note(self._pen.recipe)),
+        }
+        return self._template.render(**{name: values[name] for name in self._template.variables})
+
+    def _extra_tokens(self, job: Job) -> int:
+        return EXTRA_TOKENS if job.sampling.get("plan") else 0
+
+    async def _write(self, job: Job) -> Done:
+        brief = job.brief
+        is_planned = bool(job.sampling.get("plan"))
+        asked = await self._pen.ask(
+            job,
+            "document",
+            self._messages(job),
+            extra_tokens=self._extra_tokens(job),
+            accept=PLANNED.problem if is_planned else None,
         )
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
-        document = {
-            "doc_id": content_id("document", job.brief_id, job.context_hash),
-            "brief_id": job.brief_id,
-            "context_hash": job.context_hash,
-            "call_id": asked.calls[-1]["call_id"],
-            "parent_id": None,
-            "set": "generated",
-            "genre": job.genre,
-            "domain": None,
-            "subdomain": None,
-            "clause_ids": [job.clause_id],
-            "text": asked.text,
-            "num_tokens": count_tokens([asked.text])[0],
-            "num_chars": len(asked.text),
-            "source": None,
-        }
-        return Done({"calls": asked.calls, "documents": [document]})
+        text = PLANNED.parts(asked.text)[1] if is_planned else asked.text
+        row = self._row(job, text, content_id("document", brief.brief_id, brief.context_hash), asked.calls, None)
+        then = [self.rewrite_work(job, row)] if job.sampling.get("rewrite") else []
+        return Done({"calls": asked.calls, "documents": [row]}, then=then)
 
-    return await run_stage(
-        "documents", jobs, write, writer.append, max_in_flight=engine.max_in_flight, progress=progress
+    async def _write_anew(self, job: Job, first: Mapping[str, object]) -> Done:
+        brief = job.brief
+        assert brief.genre is not None, brief
+        messages = self._rewrite.render(
+            **self._pen.names,
+            **self._card(brief.genre, job),
+            stance_note=self._pen.stance(brief.stance),
+            principles=self._pen.shown.principles(brief),
+            text=first["text"],
+        )
+        asked = await self._pen.ask(job, "rewrite", messages, extra_tokens=EXTRA_TOKENS, accept=REWRITTEN.problem)
+        if asked.text is None:
+            return Done({"calls": asked.calls}, asked.outcome)
+        doc_id = content_id("rewrite", first["doc_id"], job.sampling["rewrite"])
+        row = self._row(job, REWRITTEN.parts(asked.text)[1], doc_id, asked.calls, str(first["doc_id"]))
+        return Done({"calls": asked.calls, "documents": [row]})
+
+    def _card(self, genre: str, job: Job) -> dict[str, object]:
+        card = self._cards[genre]
+        shown = ("description", "voice", "form", "realism", "avoid")
+        return {name: getattr(card, name) for name in shown} | {"target_words": job.sampling["target_words"]}
+
+    def _row(
+        self, job: Job, text: str, doc_id: str, calls: Sequence[Mapping[str, object]], parent_id: str | None
+    ) -> dict[str, object]:
+        brief = job.brief
+        return {
+            "doc_id": doc_id,
+            "brief_id": brief.brief_id,
+            "context_hash": brief.context_hash,
+            "call_id": calls[-1]["call_id"],
+            "parent_id": parent_id,
+            "set": "generated",
+            "genre": brief.genre,
+            "domain": brief.domain,
+            "subdomain": brief.subdomain,
+            "clause_ids": list(brief.clause_ids),
+            "text": text,
+            "num_tokens": self._count_tokens([text])[0],
+            "num_chars": len(text),
+            "source": None,
+            "extra": None,
+        }
+
+
+def missing_rewrites(store: Store, effort: Effort) -> list[tuple[Job, dict[str, object]]]:
+    """Documents that want a second version and have none, with the jobs they were written for."""
+    rows = store.rows(
+        "SELECT documents.* FROM documents JOIN briefs USING (brief_id) WHERE parent_id IS NULL "
+        "AND sampling ->> 'rewrite' IS NOT NULL AND doc_id NOT IN "
+        "(SELECT parent_id FROM documents WHERE parent_id IS NOT NULL) ORDER BY doc_id"
     )
+    jobs = jobs_of(store, [str(row["brief_id"]) for row in rows]) if rows else {}
+    pairs = [(jobs[str(row["brief_id"])], row) for row in rows]
+    return [(job, row) for job, row in pairs if effort.attempts_left(job, "rewrite") > 0]

@@ -1,36 +1,36 @@
-"""The whole of generating: clauses, briefs, documents, chats; and the plan of it, which writes nothing."""
+"""The whole of generating: clauses, outline, briefs, texts; each begins as soon as what it needs is there."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 
-from corpus.briefs import Brief, BriefsReport, compare_briefs, make_briefs, plan_briefs
-from corpus.chats import write_chats
-from corpus.documents import write_documents
-from corpus.engine import open_engine
-from corpus.errors import RecipeError
+from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
+from corpus.chats import ChatWriter
+from corpus.clauses import SpecReport, commit_clauses
+from corpus.documents import DocumentWriter, missing_rewrites
+from corpus.engine import Engine, open_engine, refuse_too_long
+from corpus.errors import EngineError, RecipeError
+from corpus.known import load_known, missing_seats, outline_attempts
 from corpus.models import chat_token_counter, token_counter
-from corpus.clauses import SpecReport, check_spec, commit_clauses, split_clauses
+from corpus.outlining import Outliner, commit_assertions
+from corpus.plans import Group, Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.recipe_file import load_recipe
-from corpus.spec import Clause
-from corpus.stage import Progress, StageReport
+from corpus.recurring import count_recurring, store_recurring
+from corpus.stage import Progress, StageReport, Work, run_work
 from corpus.store import Store, WritingStore
-from corpus.writing import Effort, missing_jobs
+from corpus.store.identity import content_id
+from corpus.writing import Effort, Job, Pen, missing_jobs
 
 STALENESS = ("spec", "engine", "generate", "seed")
 """The recipe's sections that briefs are made of."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a recipe asks to have written."""
-
-    clauses: list[Clause]
-    split: dict[str, str]
-    briefs: list[Brief]
+_HOW_HARD = {"max_attempts", "max_failed_fraction", "rounds"}
+"""Keys of `generate` that say how hard texts are tried for, not what they are."""
+WRITING = ("ideas", "documents", "rewrites", "chats", "preferences")
+"""The stages that run together, in the order they are shown in."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class GenerateReport:
     num_briefs: int
     num_failed: int
     """Briefs of the current recipe that have no text and no attempt left."""
+    num_new_seats: int = 0
+    """Seats that this topping up added, in place of texts that curation removed."""
 
     @property
     def failed_fraction(self) -> float:
@@ -75,30 +77,17 @@ def brief_rows(briefs: BriefsReport) -> list[dict[str, object]]:
         {"state": "kept", "briefs": briefs.kept},
         {"state": "kept with other context", "briefs": briefs.other_context},
         {"state": "stale", "briefs": briefs.stale},
+        {"state": "for the outline to find", "briefs": briefs.unknown},
     ]
 
 
-def make_plan(recipe: Recipe) -> Plan:
-    """Read the spec and compose the briefs, in memory.
-
-    Raises:
-        RecipeError: no spec, an unknown genre, nothing left to write about.
-        SpecError: the spec cannot be read or holds no rule.
-    """
-    if recipe.spec is None:
-        raise RecipeError("the recipe has no `spec`, so there is nothing to generate from; give spec.path")
-    clauses = check_spec(recipe.spec)
-    split = split_clauses(clauses, recipe.spec.hold_out.fraction, recipe.seed)
-    return Plan(clauses, split, plan_briefs(recipe, clauses, split))
-
-
-def refuse_stale(recipe: Recipe, store: Store, plan: Plan) -> None:
+def refuse_stale(recipe: Recipe, store: Store) -> None:
     """Stop before finished work is left behind.
 
     Raises:
         RecipeError: finished briefs would become stale; the message names the changed keys.
     """
-    report = compare_briefs(store, plan.briefs)
+    report = compare_briefs(store, make_plan(recipe, load_known(store)).briefs)
     if not report.stale_finished:
         return
     changed = ", ".join(_changed_keys(recipe, store)) or "the text of the spec, a prompt or a genre card"
@@ -112,7 +101,7 @@ def refuse_stale(recipe: Recipe, store: Store, plan: Plan) -> None:
 def _changed_keys(recipe: Recipe, store: Store) -> Iterator[str]:
     before_hash = store.current("briefs").get("@recipe", "").removeprefix("b2:")
     before = load_recipe(store.root / "recipes" / f"{before_hash}.yaml")
-    places = {"spec": {"path"}, "generate": {"max_attempts", "max_failed_fraction"}}
+    places = {"spec": {"path"}, "generate": _HOW_HARD}
     old, new = (
         dict(_flat(one.model_dump(mode="json", include=set(STALENESS), exclude=places))) for one in (before, recipe)
     )
@@ -137,34 +126,202 @@ def generate_corpus(
 ) -> GenerateReport:
     """Make the briefs and write what they ask for; the engine is started only if something is missing.
 
-    What the recipe no longer asks for becomes stale: `refuse_stale` says beforehand whether that is finished work.
+    With `top_up`, failed briefs get as many attempts again, texts that curation removed get others in their place, and
+    an outline takes up the clauses that no assertion covers. What the recipe no longer asks for becomes stale:
+    `refuse_stale` says beforehand whether that is finished work.
 
     Raises:
         EngineError: the engine can do nothing more; what was finished is kept.
     """
-    plan = make_plan(recipe)
-    compared = compare_briefs(store, plan.briefs)
+    known = load_known(store, retry_failed=top_up)
+    new_seats = missing_seats(store) if top_up else []
+    known = replace(known, extras=[*known.extras, *new_seats])
+    plan = make_plan(recipe, known, again=top_up)
     spec_report = commit_clauses(recipe, store, plan.clauses, plan.split)
-    make_briefs(recipe, store, plan.briefs)
-    effort = Effort(recipe.generate.max_attempts, top_up, refresh_context)
-    stages = asyncio.run(_write(recipe, store, effort, progress))
+    generation = _Generation(recipe, store, Effort(recipe.generate.max_attempts, top_up, refresh_context), progress)
+    stages = asyncio.run(generation.run(plan))
+    _count_recurring(recipe, store)
     store.seal()
-    return GenerateReport(spec_report, compared, stages, len(plan.briefs), _count_failed(store))
+    assert generation.compared is not None
+    num_briefs, num_failed = _count(store)
+    return GenerateReport(spec_report, generation.compared, stages, num_briefs, num_failed, len(new_seats))
 
 
-async def _write(recipe: Recipe, store: WritingStore, effort: Effort, progress: Progress) -> list[StageReport]:
-    if not (missing_jobs(store, "document", "documents", effort) or missing_jobs(store, "chat", "chats", effort)):
-        return []
-    base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    async with open_engine(recipe.engine, recipe.seed) as engine:
-        documents = await write_documents(recipe, store, engine, token_counter(*base), effort, progress)
-        chats = await write_chats(recipe, store, engine, chat_token_counter(*base), effort, progress)
-    return [documents, chats]
+class _Generation:
+    """One pass of generating, with the engine open from the first thing that is missing."""
+
+    def __init__(self, recipe: Recipe, store: WritingStore, effort: Effort, progress: Progress) -> None:
+        self._recipe = recipe
+        self._store = store
+        self._effort = effort
+        self._progress = progress
+        self._write = store.writer("corpus").append
+        self.compared: BriefsReport | None = None
+        """How the briefs compare with those that were there, once the outline is complete."""
+
+    async def run(self, plan: Plan) -> list[StageReport]:
+        """Outline, then everything else together; wave by wave where the recipe avoids what recurs."""
+        if not plan.open_steps:
+            self._commit(plan)
+            if not (plan.num_unknown or self._missing(plan)):
+                return []
+        reports: list[StageReport] = []
+        async with open_engine(self._recipe.engine, self._recipe.seed) as engine:
+            if plan.open_steps:
+                reports += await self._make_outline(plan, engine)
+                plan = make_plan(self._recipe, plan.known)
+                self._refuse_empty(plan)
+            later = self._commit(plan)
+            if self._recipe.generate.avoid_recurring:
+                return [*reports, *await self._write_in_waves(plan, engine, later)]
+            return [*reports, *await self._write_all(plan, engine, later, plan.groups if plan.outline else [])]
+
+    def _commit(self, plan: Plan) -> str:
+        self.compared = self.compared or compare_briefs(self._store, plan.briefs, plan.num_unknown)
+        if plan.outline is not None and not plan.open_steps:
+            commit_assertions(self._store, plan.outline)
+        return commit_briefs(self._recipe, self._store, plan.briefs, plan.cards)
+
+    def _missing(self, plan: Plan) -> bool:
+        if len(plan.wave_keys) > 1 and set(plan.wave_keys[1:]) - plan.known.worn.keys():
+            return True
+        tables = (("document", "documents"), ("chat", "chats"), ("preference", "chats"))
+        return any(missing_jobs(self._store, kind, table, self._effort) for kind, table in tables) or bool(
+            missing_rewrites(self._store, self._effort)
+        )
+
+    async def _make_outline(self, plan: Plan, engine: Engine) -> list[StageReport]:
+        assert plan.outline is not None
+        outliner = self._outliner(plan, engine)
+        refuse_too_long(
+            engine,
+            map(outliner.request, plan.open_steps),
+            "lower generate.outline_section_tokens or generate.outline_max_tokens, or raise the context",
+        )
+        work = outliner.outline_work(plan.outline, plan.open_steps)
+        return await self._run(("outline",), work, engine)
+
+    def _outliner(self, plan: Plan, engine: Engine) -> Outliner:
+        replies = plan.known.replies
+        assert isinstance(replies, dict)
+        return Outliner(self._recipe, engine, replies, outline_attempts(self._store))
+
+    def _refuse_empty(self, plan: Plan) -> None:
+        assert plan.outline is not None
+        if not plan.subdomains:
+            rows = self._store.rows("SELECT purpose, outcome, error FROM calls WHERE outcome <> 'ok' LIMIT 1")
+            raise EngineError(
+                f"the outline gave no subdomain; the first bad call: {rows[0] if rows else 'none'}. See them with: "
+                f"specmill sql RECIPE failures; a model that keeps to JSON schemas is needed, or outline: clauses"
+            )
+        uncovered = plan.outline.uncovered()
+        if uncovered:
+            self._progress.note(
+                f"{len(uncovered)} clauses are covered by no assertion of the outline (specmill sql RECIPE "
+                f"uncovered_clauses); generate --top-up takes them up again"
+            )
+
+    async def _write_in_waves(self, plan: Plan, engine: Engine, later: str) -> list[StageReport]:
+        """Every brief first, then wave after wave: each is told what recurs in those before it."""
+        reports = []
+        if plan.groups:
+            outliner = self._outliner(plan, engine)
+            work = [each for group in plan.groups for each in self._ideas_only(plan, group, outliner)]
+            reports += await self._run(("ideas",), work, engine)
+            plan = make_plan(self._recipe, plan.known)
+        for wave, key in enumerate(plan.wave_keys):
+            if wave and key not in plan.known.worn:
+                texts = [
+                    str(row["text"])
+                    for row in self._store.rows(
+                        "SELECT text FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
+                    )
+                ]
+                store_recurring(self._store, f"wave {wave}", key, count_recurring(texts, _names(self._recipe)))
+                known = replace(plan.known, worn=load_known(self._store).worn)
+                plan = make_plan(self._recipe, known)
+            self._commit(plan)
+            reports += await self._write_all(plan, engine, later, [], wave)
+        return reports
+
+    def _ideas_only(self, plan: Plan, group: Group, outliner: Outliner) -> list[Work]:
+        step = plan.of_group(group, outliner.replies)[1]
+        return [outliner.ideas_work(step, lambda: ([], self._ideas_only(plan, group, outliner)))] if step else []
+
+    async def _write_all(
+        self, plan: Plan, engine: Engine, later: str, groups: list[Group], wave: int | None = None
+    ) -> list[StageReport]:
+        pen = Pen(self._recipe, engine, self._effort, plan.shown)
+        base = (self._recipe.train.model, self._recipe.train.revision, self._recipe.train.trust_remote_code)
+        worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
+        documents = DocumentWriter(pen, plan.cards, worn, token_counter(*base))
+        chats = ChatWriter(pen, chat_token_counter(*base))
+        store, effort = self._store, self._effort
+        work = [documents.rewrite_work(job, row) for job, row in missing_rewrites(store, effort)]
+        if groups:
+            outliner = self._outliner(plan, engine)
+            work += [
+                each for group in groups for each in self._ideas_and_texts(plan, group, outliner, documents, later)
+            ]
+        jobs = missing_jobs(store, "document", "documents", effort)
+        jobs = [job for job in jobs if wave is None or job.brief.wave == wave]
+        talks = missing_jobs(store, "chat", "chats", effort)
+        asked = chain(map(documents.first_request, jobs), map(chats.longest_request, talks))
+        refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
+        work += [documents.work(job) for job in jobs]
+        work += [chats.work(job) for job in talks]
+        work += [chats.preference_work(job) for job in missing_jobs(store, "preference", "chats", effort)]
+        return await self._run(WRITING, work, engine)
+
+    def _ideas_and_texts(
+        self, plan: Plan, group: Group, outliner: Outliner, documents: DocumentWriter, later: str
+    ) -> list[Work]:
+        """Ask for a group's ideas; each reply's documents are work at once, before the next call for ideas."""
+        before, step = plan.of_group(group, outliner.replies)
+        if step is None:
+            return []
+
+        def then() -> tuple[list[dict[str, object]], list[Work]]:
+            new = [brief for brief in plan.of_group(group, outliner.replies)[0] if brief.brief_id not in had]
+            rows = [brief_row(brief, later) for brief in new]
+            more = self._ideas_and_texts(plan, group, outliner, documents, later)
+            return rows, [*(documents.work(Job(brief)) for brief in new), *more]
+
+        had = {brief.brief_id for brief in before}
+        return [outliner.ideas_work(step, then)]
+
+    async def _run(self, stages: tuple[str, ...], work: list[Work], engine: Engine) -> list[StageReport]:
+        shown = [stage for stage in stages if self._is_asked(stage)]
+        return await run_work(
+            shown, work, self._write, max_in_flight=engine.max_in_flight, progress=self._progress
+        )  # fmt: skip
+
+    def _is_asked(self, stage: str) -> bool:
+        settings = self._recipe.generate
+        asked = {
+            "ideas": settings.outline == "model", "rewrites": settings.rewrite, "preferences": settings.preferences
+        }  # fmt: skip
+        return bool(asked.get(stage, True))
 
 
-def _count_failed(store: Store) -> int:
-    rows = store.rows(
-        "SELECT count(*) AS failed FROM briefs WHERE brief_id NOT IN (SELECT brief_id FROM documents WHERE brief_id "
-        "IS NOT NULL UNION ALL SELECT brief_id FROM chats WHERE brief_id IS NOT NULL)"
+def _names(recipe: Recipe) -> list[str]:
+    assert recipe.spec is not None
+    return [recipe.spec.model_name, recipe.spec.provider_name]
+
+
+def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
+    """Count what recurs in the whole corpus, unless that was done for just these documents."""
+    rows = store.rows("SELECT doc_id, text FROM documents WHERE brief_id IS NOT NULL ORDER BY doc_id")
+    key = content_id("recurring", [row["doc_id"] for row in rows])
+    if store.current("recurring").get("all") != key:
+        found = count_recurring([str(row["text"]) for row in rows], _names(recipe))
+        store_recurring(store, "all", key, found)
+
+
+def _count(store: Store) -> tuple[int, int]:
+    """Briefs, and those without a text."""
+    (row,) = store.rows(
+        "SELECT count(*) AS briefs, count(*) FILTER (brief_id NOT IN (SELECT brief_id FROM documents WHERE brief_id "
+        "IS NOT NULL UNION ALL SELECT brief_id FROM chats WHERE brief_id IS NOT NULL)) AS failed FROM briefs"
     )
-    return int(str(rows[0]["failed"]))
+    return int(str(row["briefs"])), int(str(row["failed"]))

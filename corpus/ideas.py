@@ -31,6 +31,11 @@ def num_ideas(card: Genre) -> int:
     return math.prod(_radices(card))
 
 
+def length_fraction(number: int) -> float:
+    """Share of the card's target length for the `number`-th text of one kind."""
+    return LENGTHS[number % len(LENGTHS)]
+
+
 def compose_idea(card: Genre, number: int, seed: int, model_name: str) -> Idea:
     """The `number`-th idea of a genre, from 0; the first `num_ideas` of them are all different.
 

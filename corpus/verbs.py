@@ -74,11 +74,13 @@ def import_files(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files.")],
     set_name: Annotated[str, typer.Option("--as", metavar="SET", help="The set the rows belong to.")] = "imported",
     override: Overrides = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used.")] = False,
 ) -> None:
-    """Bring in documents (`text`) or chats (`messages`) from Parquet or JSONL."""
+    """Bring in documents (`text`) or chats (`messages`, ShareGPT, prompt and response, ...) from Parquet or JSONL."""
     from corpus import import_rows
     from corpus.console import show_table
 
     with opened("import", recipe, override) as (run, _):
-        report = import_rows(run.recipe, run.store, files, set_name)
-    show_table(f"imported as {report.set_name}", report.rows())
+        report = import_rows(run.recipe, run.store, files, set_name, skip_bad=skip_bad)
+    for title, rows in report.tables():
+        show_table(title, rows)

@@ -1,18 +1,19 @@
-"""What writing documents and writing chats have in common: which briefs are missing, and what their prompts show."""
+"""What writing documents and writing chats share: which briefs are missing, asking for them, tagged replies."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import cast
 
 import prompts
-from corpus.briefs import context_text
-from corpus.engine import Message, Request
-from corpus.clauses import load_clauses
+from corpus.briefs import Brief, brief_of
+from corpus.engine import Asked, Engine, Message, Request, ask
 from corpus.recipe import Recipe
-from corpus.spec import Clause
+from corpus.shown import Shown
 from corpus.store import Store
 from corpus.store.identity import draw
 
@@ -21,21 +22,18 @@ from corpus.store.identity import draw
 class Job:
     """One brief that has no text yet."""
 
-    brief_id: str
-    kind: str
-    stance: str
-    clause_id: str
-    genre: str | None
-    idea: str
-    context_hash: str
-    sampling: Mapping[str, float | int | str | list[str] | None]
-    seed: int
-    replies: Mapping[str, int]
+    brief: Brief
+    replies: Mapping[str, int] = field(default_factory=dict)
     """Replies had so far, by purpose: an attempt counts replies, never transport failures."""
-    bad_replies: Mapping[str, int]
+    bad_replies: Mapping[str, int] = field(default_factory=dict)
     """Those of them that gave no text."""
     is_written: bool = False
     """Whether it has a text, of another context: its bad replies were spent on that one."""
+
+    @cached_property
+    def sampling(self) -> Mapping[str, object]:
+        """The brief's, parsed."""
+        return cast("dict[str, object]", json.loads(self.brief.sampling))
 
 
 @dataclass(frozen=True)
@@ -51,13 +49,34 @@ class Effort:
 
     def attempts_left(self, job: Job, purpose: str) -> int:
         """Replies that may still be asked for; whole again in a top-up, and for another context."""
-        return (
-            self.max_attempts if self.top_up or job.is_written else self.max_attempts - job.bad_replies.get(purpose, 0)
-        )
+        spent = 0 if self.top_up or job.is_written else job.bad_replies.get(purpose, 0)
+        return self.max_attempts - spent
 
 
 def missing_jobs(store: Store, kind: str, table: str, effort: Effort) -> list[Job]:
     """Briefs of a kind without a row in `table` that have attempts left, ordered so that prompts share prefixes."""
+    return _jobs(
+        store,
+        f"brief_id IN (SELECT brief_id FROM {table})",
+        f"""
+        kind = $kind
+        AND NOT EXISTS (
+            FROM {table} AS written WHERE written.brief_id = briefs.brief_id
+            AND (NOT $refresh_context OR written.context_hash = briefs.context_hash)
+        )
+        AND ($top_up OR is_written OR coalesce(most_bad, 0) < $max_attempts)
+        """,
+        {"kind": kind, **asdict(effort)},
+    )
+
+
+def jobs_of(store: Store, briefs: Sequence[str]) -> dict[str, Job]:
+    """Jobs of briefs that have a text, for what is done to it next."""
+    jobs = _jobs(store, "false", "brief_id IN (SELECT unnest($briefs))", {"briefs": list(briefs)})
+    return {job.brief.brief_id: job for job in jobs}
+
+
+def _jobs(store: Store, is_written: str, condition: str, parameters: Mapping[str, object]) -> list[Job]:
     rows = store.rows(
         f"""
         WITH replies AS (
@@ -67,37 +86,18 @@ def missing_jobs(store: Store, kind: str, table: str, effort: Effort) -> list[Jo
             SELECT item_id, max(num_bad) AS most_bad, list((purpose, num_replies)) AS replies,
                 list((purpose, num_bad)) AS bad_replies
             FROM replies GROUP BY item_id
-        )
-        SELECT briefs.*, replies, bad_replies, brief_id IN (SELECT brief_id FROM {table}) AS is_written
-        FROM briefs LEFT JOIN by_item ON item_id = brief_id
-        WHERE kind = $kind
-        AND NOT EXISTS (
-            FROM {table} AS written WHERE written.brief_id = briefs.brief_id
-            AND (NOT $refresh_context OR written.context_hash = briefs.context_hash)
-        )
-        AND ($top_up OR is_written OR coalesce(most_bad, 0) < $max_attempts)
-        ORDER BY genre, clause_ids, brief_id
+        ), places AS (SELECT clause_id, min(ordinal) AS place FROM clauses GROUP BY clause_id)
+        SELECT briefs.*, replies, bad_replies, {is_written} AS is_written
+        FROM briefs LEFT JOIN by_item ON item_id = brief_id LEFT JOIN places ON clause_id = clause_ids[1]
+        WHERE {condition}
+        ORDER BY wave, domain, subdomain, place, clause_ids, genre, brief_id
         """,
-        {"kind": kind, **asdict(effort)},
+        parameters,
     )
-    return [_job(row) for row in rows]
-
-
-def _job(row: Mapping[str, object]) -> Job:
-    return Job(
-        brief_id=str(row["brief_id"]),
-        kind=str(row["kind"]),
-        stance=str(row["stance"]),
-        clause_id=cast("list[str]", row["clause_ids"])[0],
-        genre=cast("str | None", row["genre"]),
-        idea=str(row["idea"]),
-        context_hash=str(row["context_hash"]),
-        sampling=json.loads(str(row["sampling"])),
-        seed=int(cast("int", row["seed"])),
-        replies=_counts(row["replies"]),
-        bad_replies=_counts(row["bad_replies"]),
-        is_written=bool(row["is_written"]),
-    )
+    return [
+        Job(brief_of(row), _counts(row["replies"]), _counts(row["bad_replies"]), bool(row["is_written"]))
+        for row in rows
+    ]
 
 
 def _counts(pairs: object) -> dict[str, int]:
@@ -106,47 +106,93 @@ def _counts(pairs: object) -> dict[str, int]:
     return {str(name): int(cast("int", count)) for name, count in unnamed}
 
 
-class Prompts:
-    """The prompts of a run, with what every one of them shows: the assistant's names and the stance."""
+class Pen:
+    """Asks an engine for the texts of one run, with what every prompt shows: the names, the stance, the spec."""
 
-    def __init__(self, recipe: Recipe, store: Store) -> None:
-        """Read the run's clauses once."""
+    def __init__(self, recipe: Recipe, engine: Engine, effort: Effort, shown: Shown) -> None:
+        """`shown` is what the briefs were planned with."""
         assert recipe.spec is not None
+        self.recipe = recipe
+        self.shown = shown
         self.names = {"model_name": recipe.spec.model_name, "provider_name": recipe.spec.provider_name}
-        clauses, split = load_clauses(store)
-        self._usable = [clause for clause in clauses if split[clause.clause_id] == "train"]
-        self._by_id = {clause.clause_id: clause for clause in self._usable}
+        self._engine = engine
+        self._effort = effort
 
-    def clause(self, clause_id: str) -> Clause:
-        """A clause that prompts may show; a held-out one is not to be had here."""
-        return self._by_id[clause_id]
-
-    def clause_values(self, clause_id: str) -> dict[str, str]:
-        """How prompts show a clause."""
-        clause = self.clause(clause_id)
-        label = f"{clause.label}: " if clause.label and clause.label not in clause.text else ""
-        return {"headings": " > ".join(clause.path), "clauses": f"{label}{clause.text}"}
-
-    def context(self, clause_id: str) -> str:
-        """What stands with the clause in the spec."""
-        return context_text(self._usable, self.clause(clause_id))
+    def principle(self, brief: Brief) -> dict[str, str]:
+        """The names, and how prompts show what a brief is about."""
+        return {**self.names, "headings": self.shown.headings(brief), "principles": self.shown.principles(brief)}
 
     def stance(self, stance: str) -> str:
         """The note on where reasons come from."""
         return prompts.load(f"stance_{stance}").text(model_name=self.names["model_name"])
 
+    def note(self, name: str) -> str:
+        """A note on the form of a reply."""
+        note = prompts.load(name)
+        return note.text(**{name: self.names[name] for name in note.variables})
 
-def request(job: Job, messages: list[prompts.Message], purpose: str) -> Request:
-    """The engine's request for one of a job's calls."""
+    async def ask(
+        self,
+        job: Job,
+        purpose: str,
+        messages: list[prompts.Message],
+        *,
+        extra_tokens: int = 0,
+        accept: Callable[[str], str | None] | None = None,
+        may_decline: bool = False,
+    ) -> Asked:
+        """One of a job's texts; `extra_tokens` is what the reply holds besides it. See `engine.ask`."""
+        return await ask(
+            self._engine,
+            request_of(job, messages, purpose, extra_tokens),
+            room="corpus",
+            purpose=purpose,
+            item_id=job.brief.brief_id,
+            first_attempt=job.replies.get(purpose, 0),
+            max_attempts=self._effort.attempts_left(job, purpose),
+            accept=accept,
+            may_decline=may_decline,
+        )
+
+
+def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_tokens: int = 0) -> Request:
+    """What the engine is asked for one of a job's texts."""
+    sampling = job.sampling
     return Request(
         messages=tuple(Message(message["role"], message["content"]) for message in messages),
-        max_tokens=int(cast("int", job.sampling["max_tokens"])),
-        temperature=float(cast("float", job.sampling["temperature"])),
-        top_p=cast("float | None", job.sampling["top_p"]),
-        min_p=cast("float | None", job.sampling["min_p"]),
-        frequency_penalty=float(cast("float", job.sampling["frequency_penalty"])),
-        seed=draw("call", job.seed, purpose) % 2**31,
-        opening=str(job.sampling.get("opening", "")),
-        stop=tuple(cast("list[str]", job.sampling.get("stop", []))),
-        min_tokens=int(cast("int", job.sampling.get("min_tokens", 0))),
+        max_tokens=int(cast("int", sampling["max_tokens"])) + extra_tokens,
+        temperature=float(cast("float", sampling["temperature"])),
+        top_p=cast("float | None", sampling["top_p"]),
+        min_p=cast("float | None", sampling["min_p"]),
+        frequency_penalty=float(cast("float", sampling["frequency_penalty"])),
+        seed=draw("call", job.brief.seed, purpose) % 2**31,
+        opening=str(sampling.get("opening", "")),
+        stop=tuple(cast("list[str]", sampling.get("stop", []))),
+        min_tokens=int(cast("int", sampling.get("min_tokens", 0))),
     )
+
+
+class Tagged:
+    """A reply in two parts, each between tags: `<plan>...</plan><document>...</document>`."""
+
+    def __init__(self, first: str, second: str, *, second_is_open: bool = False) -> None:
+        """With `second_is_open`, what follows the first part is the second one, without tags."""
+        ending = "(?P<second>.*)" if second_is_open else rf"\s*<{second}>(?P<second>.*)</{second}>\s*"
+        self._form = re.compile(rf"\s*<{first}>(?P<first>.*?)</{first}>{ending}", re.DOTALL)
+        self._tags = re.compile(rf"</?(?:{first}|{second})>")
+        self._names = (first, second)
+
+    def problem(self, reply: str) -> str | None:
+        """What keeps a reply from being read; None if nothing does."""
+        found = self._form.fullmatch(reply)
+        if found is None:
+            return f"not of the form <{self._names[0]}>...</{self._names[0]}> and then the {self._names[1]}"
+        if any(self._tags.search(part) for part in found.groups()):
+            return "a tag stands inside another part"
+        return None if all(part.strip() for part in found.groups()) else "one of its parts is empty"
+
+    def parts(self, reply: str) -> tuple[str, str]:
+        """The two parts of a reply without a problem."""
+        found = self._form.fullmatch(reply)
+        assert found is not None, reply
+        return found["first"].strip(), found["second"].strip()

@@ -26,7 +26,7 @@ _SOURCES = {
     "documents": "SELECT doc_id AS id, set, genre, num_tokens, strlen(text) AS num_bytes FROM curated ORDER BY id",
     "chats": "SELECT chat_id AS id, set, NULL AS genre, num_tokens, "
     "coalesce(list_sum([strlen(message.content) FOR message IN messages]), 0)::BIGINT AS num_bytes "
-    "FROM curated_chats ORDER BY id",
+    "FROM curated_chats WHERE twin_id IS NULL OR $both OR reasoning = $reasoning ORDER BY id",
 }
 
 
@@ -83,6 +83,7 @@ def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress
         raise RecipeError(f"the recipe has no mix '{name}'; {nearest(name, recipe.mixes)}")
     settings = recipe.mixes[name]
     check_curated(recipe, store, settings.kind)
+    _check_twins(store, settings, name)
     sources, num_held_out = _sources(store, settings, recipe.seed)
     cells = fill_cells(settings, recipe.seed, name, sources)
     _check_shortfall(settings, name, cells, sources, num_held_out, progress)
@@ -124,12 +125,29 @@ def _sources(store: Store, settings: Mix, seed: int) -> tuple[list[Source], int]
             num_tokens=cast("int", row["num_tokens"]),
             num_bytes=cast("int", row["num_bytes"]),
         )
-        for row in store.rows(_SOURCES[settings.kind])
+        for row in store.rows(_SOURCES[settings.kind], _reasoning(settings))
     ]
     if settings.kind == "chats":
         return found, 0
     free = [source for source in found if not is_held_out_document(seed, source.id)]
     return free, len(found) - len(free)
+
+
+def _reasoning(settings: Mix) -> dict[str, object]:
+    if settings.kind == "documents":
+        return {}
+    return {"both": settings.reasoning in ("both", None), "reasoning": settings.reasoning == "with"}
+
+
+def _check_twins(store: Store, settings: Mix, name: str) -> None:
+    """Refuse to train on each question twice because nobody said which of its answers is meant."""
+    if settings.kind == "chats" and settings.reasoning is None:
+        (row,) = store.rows("SELECT count(*) AS twins FROM curated_chats WHERE twin_id IS NOT NULL")
+        if row["twins"]:
+            raise RecipeError(
+                f"mix '{name}': {row['twins']} curated chats are there twice, with reasoning and without; say which are "
+                f"meant: mixes.{name}.reasoning: with, without or both"
+            )
 
 
 def _check_shortfall(

@@ -1,4 +1,4 @@
-"""The kinds of user message that a chat can start from."""
+"""The kinds of user message that a chat can start from, and who writes one."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from pathlib import Path
 
 import yaml
 
-PATH = Path(__file__).parent / "question_kinds.yaml"
+HOME = Path(__file__).parent
 
 
 def question_kinds() -> dict[str, str]:
     """Each kind's name and the note on it that goes into `chat_question`, in the file's order."""
-    kinds = yaml.safe_load(PATH.read_text(encoding="utf-8"))
+    kinds = yaml.safe_load((HOME / "question_kinds.yaml").read_text(encoding="utf-8"))
     return {str(name): " ".join(str(note).split()) for name, note in kinds.items()}
+
+
+def topics() -> list[str]:
+    """Who writes to the assistant and what they are busy with, in the file's order."""
+    return [str(topic) for topic in yaml.safe_load((HOME / "topics.yaml").read_text(encoding="utf-8"))]

@@ -110,10 +110,12 @@ def test_a_model_folder_that_is_not_there_is_named(front: Front) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"text": "fine"}\n{"text": oops}\n', "line 2"),
+        ('{"text": "fine"}\n{"text": oops}\n', ":2: not JSON"),
         ('{"text": "fine"}\n{"words": "none"}\n', ":2"),
         ('{"messages": [{"role": "wizard", "content": "x"}]}\n', "wizard"),
         ('{"text": "half \\ud800"}\n', "half a character"),
+        ('{"text": "fine", "note": "half \\ud800"}\n', "half a character"),
+        ('{"messages": [{"role": "user", "content": "x"}]}\n', "--skip-bad"),
     ],
 )
 def test_a_bad_row_is_named_by_its_line_and_nothing_is_imported(front: Front, content: str, message: str) -> None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from corpus.engine.calls import Asked, ask, outcome_of
+from corpus.engine.fit import refuse_too_long
 from corpus.engine.protocol import CallFailed, Engine, Message, Outcome, Reply, Request
 from corpus.recipe import EngineSettings
 
 __all__ = [
     "Asked", "CallFailed", "Engine", "Message", "Outcome", "Reply", "Request", "ask", "open_engine", "outcome_of",
+    "refuse_too_long",
 ]  # fmt: skip
 
 

@@ -79,6 +79,13 @@ class Engine(Protocol):
     def max_in_flight(self) -> int:
         """Requests worth having open at the same time."""
 
+    @property
+    def context_tokens(self) -> int | None:
+        """The longest prompt and reply together (tokens); None where the engine does not say."""
+
+    def count_tokens(self, request: Request) -> int:
+        """Tokens of a request's prompt: exact where the engine is here, else estimated, rather too few."""
+
     async def complete(self, request: Request) -> Reply:
         """One reply.
 

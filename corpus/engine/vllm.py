@@ -11,9 +11,11 @@ import contextlib
 import dataclasses
 import difflib
 import itertools
+import json
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.lora.request import LoRARequest
     from vllm.v1.engine.async_llm import AsyncLLM
 
 _OURS = {"model", "revision", "trust_remote_code"}
@@ -38,6 +41,10 @@ _CPU_MAX_SEQUENCES = 128
 """Sequences decoded together on a CPU: 32 to 128 ran equally fast on two cores, more only take memory."""
 _SHUTDOWN_SECONDS = 10.0
 """How long the engine's processes may take to end before vLLM kills them."""
+_WAITING_PART = 8
+"""One request waits for each so many that are decoded, ready to take the place of one that ends."""
+_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Ranks of adapters that vLLM has kernels for (`vllm.config.lora`)."""
 _GIB = 1 << 30
 
 
@@ -47,8 +54,9 @@ class VllmEngine:
     def __init__(self, settings: EngineSettings, seed: int) -> None:
         self._settings = settings
         self._seed = seed
-        self._max_in_flight = settings.max_in_flight
+        self._max_in_flight = 0
         self._context_tokens = 0
+        self._adapter: LoRARequest | None = None
         self._request_ids = itertools.count()
         self._open = contextlib.ExitStack()
         self._llm: AsyncLLM | None = None
@@ -61,8 +69,17 @@ class VllmEngine:
 
     @property
     def max_in_flight(self) -> int:
-        """The recipe's bound, or less where the machine decodes fewer sequences together."""
+        """The recipe's bound, or what is decoded together and some that wait, so that no place stays empty."""
         return self._max_in_flight
+
+    @property
+    def context_tokens(self) -> int:
+        """The longest prompt and reply together."""
+        return self._context_tokens
+
+    def count_tokens(self, request: Request) -> int:
+        """Tokens of a request's prompt, exactly."""
+        return len(self._prompt_tokens(request))
 
     async def complete(self, request: Request) -> Reply:
         """One reply; the request's `seed` is not used.
@@ -84,7 +101,9 @@ class VllmEngine:
                 f"{self.model} ({self._context_tokens} tokens) by {excess} tokens",
             )
         (rendered,) = self._llm.renderer.render_cmpl([{"prompt_token_ids": prompt}])
-        replies = self._llm.generate(rendered, _sampling(request), request_id=str(next(self._request_ids)))
+        replies = self._llm.generate(
+            rendered, _sampling(request), request_id=str(next(self._request_ids)), lora_request=self._adapter
+        )
         try:
             async for output in replies:
                 completion = output.outputs[0]
@@ -148,7 +167,9 @@ class VllmEngine:
                 raise SetupError(f"{self.model} has no chat template; generate with an instruct model")
             self._llm, self._tokenizer = llm, tokenizer
             self._context_tokens = llm.model_config.max_model_len
-            self._max_in_flight = min(self._settings.max_in_flight, arguments.max_num_seqs or sys.maxsize)
+            num_together = llm.vllm_config.scheduler_config.max_num_seqs
+            self._max_in_flight = self._settings.max_in_flight or num_together + -(-num_together // _WAITING_PART)
+            self._adapter = _lora_request(self._settings.adapter)
             self._open = opening.pop_all()
         return self
 
@@ -177,7 +198,6 @@ class VllmEngine:
             "trust_remote_code": settings.trust_remote_code,
             "seed": self._seed % (1 << 32),
             "enable_prefix_caching": True,
-            "max_num_seqs": settings.max_in_flight,
             "disable_log_stats": True,
             "use_tqdm_on_load": False,
             # Small models fill JSON with white space until they run out of tokens.
@@ -187,10 +207,35 @@ class VllmEngine:
             arguments |= {
                 "dtype": "bfloat16" if cpu_multiplies_bf16() else "float32",
                 "enforce_eager": True,  # compiling took longer than it saved at this size
-                "max_num_seqs": min(settings.max_in_flight, _CPU_MAX_SEQUENCES),
+                "max_num_seqs": min(settings.max_in_flight or _CPU_MAX_SEQUENCES, _CPU_MAX_SEQUENCES),
                 "kv_cache_memory_bytes": _cpu_cache_bytes(),
             }
+        elif settings.max_in_flight:
+            arguments["max_num_seqs"] = settings.max_in_flight
+        if settings.adapter:
+            arguments |= {"enable_lora": True, "max_lora_rank": _max_rank(Path(settings.adapter))}
         return AsyncEngineArgs(**(arguments | settings.options))
+
+
+def _max_rank(adapter: Path) -> int:
+    """The least rank that vLLM knows and that holds the adapter: its default of 16 refuses a rank of 64."""
+    try:
+        rank = int(json.loads((adapter / "adapter_config.json").read_text())["r"])
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(
+            f"engine.adapter: {adapter} holds no LoRA adapter that reads ({error}); give a folder as peft saves it, "
+            "such as runs/NAME/checkpoints/CHAIN/seed-0"
+        ) from None
+    for known in _RANKS:
+        if rank <= known:
+            return known
+    raise RecipeError(f"engine.adapter: {adapter} has rank {rank}; vLLM serves at most {_RANKS[-1]}")
+
+
+def _lora_request(adapter: str | None) -> LoRARequest | None:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, adapter) if adapter else None
 
 
 def _shut_down(llm: AsyncLLM) -> None:

@@ -34,8 +34,9 @@ class _Shape:
 
 
 _MADE = _Shape(
-    "", "id", ("set", "source", "genre", "question_kind", "reasoning", "num_tokens", "parent_id", "twin_id"), ("text",)
-)
+    "", "id", ("set", "source", "genre", "question_kind", "reasoning", "num_tokens", "parent_id", "twin_id"),
+    ("text", "extra"),
+)  # fmt: skip
 _BRIEF = _Shape(
     "brief", "brief_id", ("kind", "stance", "genre", "domain", "subdomain", "variant", "model", "seed"),
     ("idea", "sampling", "prompt_hash", "context_hash"),

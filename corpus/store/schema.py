@@ -72,8 +72,12 @@ _ALL = (
     _table(
         "briefs", "corpus", "pass_hash,brief_id", "pass_hash",
         brief_id=STRING, kind=STRING, stance=STRING, clause_ids=STRINGS, assertion_ids=STRINGS, domain=STRING,
-        subdomain=STRING, genre=STRING, idea=STRING, variant=INT, prompt_hash=STRING, context_hash=STRING,
-        model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
+        subdomain=STRING, genre=STRING, question_kind=STRING, idea=STRING, variant=INT, seat=STRING, round=INT,
+        wave=INT, prompt_hash=STRING, context_hash=STRING, model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
+    ),
+    _table(
+        "recurring", "corpus", "pass_hash,kind,text", "pass_hash",
+        scope=STRING, kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
     ),
     _table(
         "calls", ("corpus", "filters", "eval"), "call_id", None,
@@ -85,11 +89,13 @@ _ALL = (
         "documents", "corpus", "doc_id", "brief_id -> briefs",
         doc_id=STRING, brief_id=STRING, context_hash=STRING, call_id=STRING, parent_id=STRING, set=STRING, genre=STRING,
         domain=STRING, subdomain=STRING, clause_ids=STRINGS, text=STRING, num_tokens=INT, num_chars=INT, source=STRING,
+        extra=STRING,
     ),
     _table(
         "chats", "corpus", "chat_id", "brief_id -> briefs",
         chat_id=STRING, brief_id=STRING, context_hash=STRING, call_id=STRING, twin_id=STRING, set=STRING, stance=STRING,
         reasoning=BOOL, question_kind=STRING, clause_ids=STRINGS, messages=MESSAGES, num_tokens=INT, source=STRING,
+        extra=STRING,
     ),
     _table(
         "scores", "filters", "doc_id,scorer_hash,name", "scorer_hash",

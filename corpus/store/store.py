@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -173,13 +174,14 @@ class Writer:
             check_rows(TABLES[table], table_rows)
         self._store.append(rows)
 
-    def add_part(self, table: str, rows: pa.Table) -> None:
-        """Write many rows that were made at once as one part: all of them or none."""
+    def add_part(self, table: str, rows: pa.Table | Iterable[pa.RecordBatch]) -> None:
+        """Write many rows as one part: all of them or none. Batches, of the table's schema, are taken one at a time."""
         self._check_room(table)
-        if rows.num_rows:
-            self._store.add_part(
-                table, rows.select(TABLES[table].schema.names).cast(TABLES[table].schema).to_batches(), None
-            )
+        schema = TABLES[table].schema
+        batches = iter(rows.select(schema.names).cast(schema).to_batches() if isinstance(rows, pa.Table) else rows)
+        first = next(batches, None)
+        if first is not None:
+            self._store.add_part(table, itertools.chain([first], batches), None)
 
     def commit(self, table: str, pass_hash: str, rows: pa.Table | Iterable[pa.RecordBatch]) -> None:
         """Write the rows of a whole pass, which carry `pass_hash`. Plain views show them once it is current."""

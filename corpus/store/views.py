@@ -30,6 +30,9 @@ _STALE_BY_BRIEF = """
 """
 _REFRESHED = ", refreshed AS (SELECT brief_id FROM rows JOIN briefs USING (brief_id, context_hash))"
 
+_NOT_REWRITTEN = "AND doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
+"""Of two versions of a document only the second is one to train on."""
+
 
 def connect(snapshot: Snapshot, sql: str | None = None) -> duckdb.DuckDBPyConnection:
     """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated` and `curated_chats`; nothing is locked yet.
@@ -68,9 +71,9 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     source = f"SELECT {columns} FROM _journal_{table.name}"
     parts = snapshot.parts.get(table.name, [])
     if parts:
-        source = (
-            f"SELECT {columns} FROM read_parquet({_literals(map(str, parts))}, union_by_name = true) UNION ALL {source}"
-        )
+        # By name: the parts of an older run lack the columns that were added since.
+        read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
+        source = f"SELECT {columns} FROM ({read} UNION ALL BY NAME {source})"
     refreshed = _REFRESHED if table.stale_unless == "brief_id -> briefs" else ""
     connection.execute(
         f"CREATE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
@@ -84,7 +87,8 @@ def _stale(table: Table, snapshot: Snapshot) -> str:
         return "false"
     if table.stale_unless == "brief_id -> briefs":
         return _STALE_BY_BRIEF
-    hashes = snapshot.current.get(table.name, {}).values()
+    # What a room notes beside its passes has '@' before its name.
+    hashes = [one for scope, one in snapshot.current.get(table.name, {}).items() if not scope.startswith("@")]
     return f"{table.stale_unless} NOT IN {_literals(hashes, '()')}" if hashes else "true"
 
 
@@ -103,6 +107,7 @@ def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, 
             SELECT count(*) FROM verdicts WHERE verdicts.doc_id = {table}.{key} AND outcome IN {kept}
         )
         AND {key} NOT IN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id)
+        {_NOT_REWRITTEN if table == "documents" else ""}
     """)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from corpus.briefs import Brief
 from corpus.errors import RecipeError
-from corpus.generation import make_plan
+from corpus.plans import make_plan
 from corpus.recipe import Recipe
 
 SPEC = "\n".join(f"- The assistant keeps rule {number} whatever happens." for number in range(6))

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fakes.engine import FakeEngine
+from fakes.generating import generated
 from fakes.openai_server import FakeServer
 
 from corpus import generate_corpus, generation, import_rows, models
-from corpus.briefs import compare_briefs, make_briefs
-from corpus.chats import write_chats
-from corpus.documents import write_documents
+from corpus.briefs import commit_briefs, compare_briefs
 from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
-from corpus.generation import make_plan, refuse_stale
-from corpus.clauses import commit_clauses
+from corpus.generation import refuse_stale
+from corpus.plans import make_plan
 from corpus.preview import preview
 from corpus.recipe import EngineSettings, Recipe, Train
 from corpus.run import Run, open_run
@@ -56,25 +54,14 @@ def recipe(folder: Path, **generate: object) -> Recipe:
 
 def prose(request: Request) -> str:
     """A text of its own for every request."""
-    words = [f"{PROSE.split()[n % 19]}{(request.seed or 0) * (n + 1) % 89}" for n in range(60)]
+    words = [f"{PROSE.split()[n % 19]}{((request.seed or 0) % 88 + 1) * (n + 1) % 89}" for n in range(60)]
     return " ".join(words)
 
 
 def written(run: Run, engine: Engine, **effort: bool) -> list[StageReport]:
-    plan = make_plan(run.recipe)
-    commit_clauses(run.recipe, run.store, plan.clauses, plan.split)
-    make_briefs(run.recipe, run.store, plan.briefs)
-    how = Effort(run.recipe.generate.max_attempts, **effort)
-
-    def count(texts: Sequence[object]) -> list[int]:
-        return [len(str(text).split()) for text in texts]
-
-    async def both() -> list[StageReport]:
-        async with engine:
-            documents = await write_documents(run.recipe, run.store, engine, count, how, Silent())
-            return [documents, await write_chats(run.recipe, run.store, engine, count, how, Silent())]
-
-    return asyncio.run(both())
+    """Reports of documents and of chats."""
+    done = generated(run, engine, **effort)
+    return [done.stage("documents"), done.stage("chats")]
 
 
 @pytest.fixture
@@ -218,7 +205,7 @@ def test_asking_for_more_keeps_what_is_there(tmp_path: Path) -> None:
     with open_run(recipe(tmp_path, documents=9), "generate", print) as run:
         report = compare_briefs(run.store, make_plan(run.recipe).briefs)
         assert (report.new, report.kept, report.stale) == (3, 9, 0)
-        refuse_stale(run.recipe, run.store, make_plan(run.recipe))
+        refuse_stale(run.recipe, run.store)
         documents, _ = written(run, FakeEngine(prose))
         assert documents.num_missing == 3
 
@@ -238,11 +225,11 @@ def test_another_context_is_counted_against_the_texts_that_are_there(tmp_path: P
     with open_run(recipe(tmp_path), "generate", print) as run:
         plan = make_plan(run.recipe)
         other = [replace(brief, context_hash="b2:other") for brief in plan.briefs]
-        make_briefs(run.recipe, run.store, other)
+        commit_briefs(run.recipe, run.store, other, plan.cards)
         assert compare_briefs(run.store, plan.briefs).other_context == 0  # nothing is written
         written(run, FakeEngine(prose))
         for briefs in (plan.briefs, other, plan.briefs, other):
-            make_briefs(run.recipe, run.store, briefs)
+            commit_briefs(run.recipe, run.store, briefs, plan.cards)
             assert compare_briefs(run.store, plan.briefs).other_context == 0
             assert compare_briefs(run.store, other).other_context == 9
 
@@ -252,7 +239,9 @@ def test_a_refresh_asks_again_also_where_attempts_were_used_up(tmp_path: Path) -
         written(run, FakeEngine(lambda _: ""))
         written(run, FakeEngine(prose), top_up=True)
         plan = make_plan(run.recipe)
-        make_briefs(run.recipe, run.store, [replace(brief, context_hash="b2:other") for brief in plan.briefs])
+        commit_briefs(
+            run.recipe, run.store, [replace(brief, context_hash="b2:other") for brief in plan.briefs], plan.cards
+        )
         effort = Effort(run.recipe.generate.max_attempts, refresh_context=True)
         jobs = missing_jobs(run.store, "document", "documents", effort)
         assert len(jobs) == 6
@@ -290,7 +279,7 @@ def test_a_change_that_leaves_finished_work_behind_is_refused_and_names_the_keys
         pytest.raises(RecipeError, match=r"9 finished briefs .* because of: generate.temperature\..*--update"),
         open_run(recipe(tmp_path, temperature=0.3), "generate", print) as run,
     ):
-        refuse_stale(run.recipe, run.store, make_plan(run.recipe))
+        refuse_stale(run.recipe, run.store)
     with open_run(recipe(tmp_path, temperature=0.3), "generate", print) as run:
         documents, _ = written(run, FakeEngine(prose))
         assert documents.num_missing == 6

@@ -13,11 +13,15 @@ class FakeEngine:
     """Answers every request with `reply(request)`; keeps what it was asked."""
 
     model = "fake"
+    context_tokens: int | None = None
 
     def __init__(self, reply: Callable[[Request], str | Reply | BaseException], max_in_flight: int = 8) -> None:
         self.reply = reply
         self.max_in_flight = max_in_flight
         self.asked: list[Request] = []
+
+    def count_tokens(self, request: Request) -> int:
+        return sum(len(message.content.split()) for message in request.messages)
 
     async def complete(self, request: Request) -> Reply:
         self.asked.append(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -81,17 +82,16 @@ def test_what_stands_in_a_comment_is_no_part_of_the_prompt() -> None:
     assert "midtraining" not in joined(prompt.render(**values_for(prompt, "x")))
 
 
-def test_documents_share_their_prefix_up_to_the_clause() -> None:
-    """Two documents of one genre differ only after the genre card, which is what a prefix cache can use."""
+def test_documents_of_one_part_of_a_spec_share_their_prefix_up_to_the_genre() -> None:
+    """Two documents on one principle differ only after it, which is what a prefix cache can use."""
     prompt = prompts.load("document")
     one, other = (
-        prompt.render(**values_for(prompt, "") | {"clauses": clause, "idea": clause, "headings": "", "context": ""})
-        for clause in ("First clause.", "Second clause.")
+        joined(prompt.render(**values_for(prompt, "") | {"voice": genre, "idea": genre, "worn": ""}))
+        for genre in ("First genre.", "Second genre.")
     )
-    assert one[0] == other[0]
-    assert [
-        message["content"].partition(clause)[0] for message, clause in ((one[1], "First"), (other[1], "Second"))
-    ] == ["<model_name></model_name>, the assistant, follows this principle:\n\n"] * 2
+    shared = "".join(a for a, b in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+    assert all(f"<{name}></{name}>" in shared for name in ("stance_note", "excerpt", "principles", "context"))
+    assert "First" not in shared
 
 
 def test_what_is_empty_leaves_no_heading_behind() -> None:
@@ -105,7 +105,7 @@ def test_the_answer_prompt_puts_the_clause_in_system_and_only_the_question_in_us
     prompt = prompts.load("chat_answer")
     system, user = prompt.render(**values_for(prompt, "") | {"question": "May I?"})
     assert (system["role"], user) == ("system", {"role": "user", "content": "May I?"})
-    assert "<clauses></clauses>" in system["content"]
+    assert "<principles></principles>" in system["content"]
 
 
 def test_a_stance_is_one_paragraph_of_text() -> None:

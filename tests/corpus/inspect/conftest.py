@@ -163,7 +163,8 @@ def fill_run(root: Path, num_documents: int = 40, num_chats: int = 10) -> Path:
         store.seal()
         corpus.append({
             "documents": [table_row("documents", doc_id=content_id("imported", 1), set="essays", clause_ids=[],
-                                    text=text_of(80, 999), num_tokens=110, num_chars=400, source="essays.jsonl:12")],
+                                    text=text_of(80, 999), num_tokens=110, num_chars=400, source="essays.jsonl:12",
+                                    extra='{"url": "https://example.org/essay"}')],
         })  # fmt: skip
         write_curation(store, doc_ids, chat_ids)
         write_training(store)

@@ -60,6 +60,11 @@ def test_an_imported_row_leads_to_its_file_and_line(run: Path) -> None:
     assert "source essays.jsonl:12" in drawn(found)
 
 
+def test_what_an_imported_row_held_besides_is_shown(run: Path) -> None:
+    row = first(run, "SELECT doc_id FROM documents WHERE source IS NOT NULL AND extra IS NOT NULL")
+    assert '{"url": "https://example.org/essay"}' in drawn(trace(run, str(row["doc_id"])))
+
+
 def test_a_chat_shows_its_turns(run: Path) -> None:
     row = first(run, "SELECT chat_id, messages FROM chats")
     found = trace(run, str(row["chat_id"]))

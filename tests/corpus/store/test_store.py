@@ -7,9 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fakes.rows import row
 from hypothesis import HealthCheck, settings
@@ -143,6 +145,33 @@ def test_a_row_with_a_missing_or_an_extra_column_is_refused_before_it_is_written
         with pytest.raises(pa.ArrowInvalid):
             writer.append({"documents": [document(1, num_chars="many")]})
     assert ids(tmp_path / "run") == []
+
+
+def test_a_part_from_before_a_column_was_added_reads_as_null_there(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    with open_writer(root):
+        old = pa.Table.from_pylist([document(1)], schema=TABLES["documents"].schema).drop_columns(["extra"])
+    pq.write_table(old, root / "documents" / "000001.parquet")
+    with open_writer(root) as store:
+        assert store.rows("SELECT doc_id, extra FROM documents") == [{"doc_id": "doc-1", "extra": None}]
+        store.writer("corpus").append({"documents": [document(2, extra="{}")]})
+        assert store.rows("SELECT extra FROM documents ORDER BY doc_id") == [{"extra": None}, {"extra": "{}"}]
+        assert store.query("FROM documents").schema.names == TABLES["documents"].schema.names
+
+
+def test_a_part_whose_batches_end_in_an_error_is_not_there(tmp_path: Path) -> None:
+    root, schema = tmp_path / "run", TABLES["documents"].schema
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        yield pa.RecordBatch.from_pylist([document(1)], schema=schema)
+        raise ValueError("the second batch")
+
+    with open_writer(root) as store:
+        with pytest.raises(ValueError, match="the second batch"):
+            store.writer("corpus").add_part("documents", batches())
+        store.writer("corpus").add_part("documents", iter(()))
+    assert ids(root) == []
+    assert list((root / "documents").iterdir()) == []
 
 
 def test_a_pass_is_visible_at_one_rename(tmp_path: Path) -> None:

@@ -1,0 +1,425 @@
+"""The outline that a model makes of a spec: domains, subdomains, what they assert, and the genres that suit them.
+
+Every step is one call with a flat JSON schema. A reply is validated item by item: a bad item costs that item, and the
+call's row says why. The outline is a pure function of the stored replies, so that a later run, or a plan, replays it
+without asking; `corpus.outlining` asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+import prompts
+from corpus.clauses import BRIEFED
+from corpus.excerpts import numbered, pieces
+from corpus.models import engine_identity
+from corpus.recipe import Recipe
+from corpus.spec import Clause
+from corpus.store.identity import content_id
+from prompts import Genre
+
+PURPOSES = ("domains", "subdomains", "assertions", "genres", "topics", "ideas")
+"""The calls of an outline; their replies are kept also where they are ok."""
+MAX_NAME_WORDS = 8
+"""A longer name of a domain or subdomain is a sentence (words; asked for: 4 and 5)."""
+MAX_ASSERTION_WORDS = 80
+"""A longer assertion is a paragraph (words)."""
+TOPICS_PER_SUBDOMAIN = 12
+"""Topics asked for at once; each meets several kinds of question."""
+
+SPARE_CALLS = 2
+"""Calls for ideas beyond those that would do if each gave all it was asked for."""
+
+Item = Mapping[str, object]
+
+
+class Unreadable(Exception):
+    """A reply that holds nothing usable; the message says why."""
+
+
+@dataclass(frozen=True)
+class Assertion:
+    """One claim about the assistant, with the clauses it came from."""
+
+    assertion_id: str
+    clause_ids: tuple[str, ...]
+    text: str
+    explanation: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Subdomain:
+    """A part of the spec that briefs are about."""
+
+    key: str
+    """Hash of the domain's name, its own, and its clauses."""
+    place: tuple[int, ...]
+    """Where it stands in the outline, whatever came back first."""
+    domain: str
+    name: str
+    context: str
+    clauses: tuple[Clause, ...]
+    assertions: list[Assertion] = field(default_factory=list)
+    genres: list[str] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Idea:
+    """What one document is about."""
+
+    text: str
+    assertions: tuple[Assertion, ...]
+    """What it bears out."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of an outline, and what its reply makes possible."""
+
+    purpose: str
+    item_id: str
+    messages: tuple[prompts.Message, ...]
+    schema: Mapping[str, object]
+    read: Callable[[str], tuple[list[Item], list[str]]]
+    """The reply's usable items, and what is wrong with the others. Raises `Unreadable`."""
+    follow: Callable[[list[Item] | None], list[Step]]
+    """The steps that come next; None: every attempt failed."""
+
+
+class Outline:
+    """The outline of one recipe and spec as far as replies are known."""
+
+    def __init__(self, recipe: Recipe, usable: Sequence[Clause], cards: Mapping[str, Genre]) -> None:
+        """Nothing is known yet; `usable` are the clauses that prompts may show, in order."""
+        assert recipe.spec is not None
+        self._recipe = recipe
+        self._cards = cards
+        self._usable = usable
+        self._names = {"model_name": recipe.spec.model_name, "provider_name": recipe.spec.provider_name}
+        self._engine = (engine_identity(recipe.engine), recipe.seed)
+        self._found: list[Subdomain] = []
+
+    @property
+    def subdomains(self) -> list[Subdomain]:
+        """Those with assertions and genres, in the outline's order."""
+        whole = [each for each in self._found if each.assertions and each.genres]
+        return sorted(whole, key=lambda each: each.place)
+
+    def uncovered(self) -> list[Clause]:
+        """Rules and values that no assertion rests on, in the spec's order."""
+        covered = {
+            clause_id for each in self.subdomains for assertion in each.assertions for clause_id in assertion.clause_ids
+        }
+        return [each for each in self._usable if each.kind in BRIEFED and each.clause_id not in covered]
+
+    def first(self) -> list[Step]:
+        """The steps that need no reply: the spec's first section."""
+        return self._domains_step(pieces(self._usable, self._recipe.generate.outline_section_tokens), 0, ())
+
+    def again(self, number: int) -> list[Step]:
+        """The steps that take up what is uncovered, for the `number`-th time, from 1."""
+        return [
+            self._subdomains_step("other conduct", piece, (-1, number, index))
+            for index, piece in enumerate(pieces(self.uncovered(), self._recipe.generate.outline_section_tokens))
+        ]
+
+    def advance(self, steps: Iterable[Step], replies: Mapping[str, str | None]) -> list[Step]:
+        """Take every step whose reply is known (None: every attempt failed); returns those that are not."""
+        waiting, unknown = deque(steps), []
+        while waiting:
+            step = waiting.popleft()
+            if step.item_id in replies:
+                waiting.extendleft(reversed(step.follow(usable_items(step, replies[step.item_id]))))
+            else:
+                unknown.append(step)
+        return unknown
+
+    def ideas(
+        self, subdomain: Subdomain, genre: str, count: int, replies: Mapping[str, str | None]
+    ) -> tuple[list[Idea], Step | None]:
+        """The first `count` ideas of a genre on a subdomain, as far as replies are known, and the call for more.
+
+        None: there are enough, or the calls for them gave too little too often.
+        """
+        found: list[Idea] = []
+        per_call = self._recipe.generate.ideas_per_call
+        for _ in range(-(-count // per_call) + SPARE_CALLS):
+            if len(found) >= count:
+                break
+            step = self._ideas_step(subdomain, genre, [idea.text for idea in found])
+            if step.item_id not in replies:
+                return found, step
+            items = usable_items(step, replies[step.item_id])
+            if items is None:
+                break
+            taken = {idea.text.casefold() for idea in found}
+            for item in items:
+                text = str(item["idea"]).strip()
+                if text.casefold() not in taken:
+                    taken.add(text.casefold())
+                    found.append(Idea(text, tuple(_borne_out(item, subdomain))))
+        return found[:count], None
+
+    def _ideas_step(self, subdomain: Subdomain, genre: str, taken: Sequence[str]) -> Step:
+        card = self._cards[genre]
+        count = self._recipe.generate.ideas_per_call
+        schema = _list_of("ideas", count, title="string", idea="string", assertions="integers")
+
+        def check(item: Item) -> str | None:
+            words = str(item["idea"]).split()
+            return None if 4 <= len(words) <= 150 else f"an idea of {len(words)} words"
+
+        values = {
+            **self._about(subdomain, is_numbered=True),
+            "genre": genre, "description": card.description, "realism": card.realism, "count": count,
+            "taken": "\n".join(f"- {one}" for one in taken),
+        }  # fmt: skip
+        return self._step("ideas", values, schema, check, lambda _: [])
+
+    def _domains_step(self, sections: Sequence[Sequence[Clause]], number: int, known: Sequence[str]) -> list[Step]:
+        if number == len(sections):
+            return []
+        section = sections[number]
+        schema = _list_of("domains", None, name="string", clauses="integers")
+
+        def follow(items: list[Item] | None) -> list[Step]:
+            shares = _shares(items or [], section)
+            now_known = [*known, *(name for name, _ in shares if name not in known)]
+            parts = [
+                self._subdomains_step(name, piece, (number, index, part))
+                for index, (name, clauses) in enumerate(shares)
+                for part, piece in enumerate(pieces(clauses, self._recipe.generate.outline_section_tokens))
+                if any(clause.kind in BRIEFED for clause in piece)
+            ]
+            return [*parts, *self._domains_step(sections, number + 1, now_known)]
+
+        values = {**self._names, "clauses": numbered(section), "known": "\n".join(known)}
+        return [self._step("domains", values, schema, _check_name, follow)]
+
+    def _subdomains_step(self, domain: str, clauses: Sequence[Clause], place: tuple[int, ...]) -> Step:
+        schema = _list_of("subdomains", None, name="string", context="string", clauses="integers")
+
+        def follow(items: list[Item] | None) -> list[Step]:
+            steps = []
+            for index, item in enumerate(items or []):
+                chosen = _numbered_ones(item["clauses"], clauses)
+                name = str(item["name"]).strip()
+                key = content_id("subdomain", domain, name, [clause.clause_id for clause in chosen])
+                subdomain = Subdomain(
+                    key, (*place, index), domain, name, str(item["context"]).strip(), tuple(chosen)
+                )  # fmt: skip
+                if any(clause.kind in BRIEFED for clause in chosen):
+                    steps.append(self._assertions_step(subdomain))
+            return steps
+
+        values = {**self._names, "domain": domain, "clauses": numbered(clauses)}
+        return self._step("subdomains", values, schema, _check_name, follow)
+
+    def _assertions_step(self, subdomain: Subdomain) -> Step:
+        schema = _list_of(
+            "assertions", None, assertion="string", explanation="string", label="string", clauses="integers"
+        )
+
+        def grounds(item: Item) -> list[str]:
+            found = _numbered_ones(item["clauses"], subdomain.clauses)
+            return [clause.clause_id for clause in found if clause.kind in BRIEFED]
+
+        def check(item: Item) -> str | None:
+            words = len(str(item["assertion"]).split())
+            if not 3 <= words <= MAX_ASSERTION_WORDS:
+                return f"an assertion of {words} words"
+            return None if grounds(item) else f"rests on no rule or value (clauses {item['clauses']})"
+
+        def follow(items: list[Item] | None) -> list[Step]:
+            for item in items or []:
+                text, rests_on = str(item["assertion"]).strip(), grounds(item)
+                if text not in {assertion.text for assertion in subdomain.assertions}:
+                    subdomain.assertions.append(
+                        Assertion(
+                            content_id("assertion", text, rests_on), tuple(rests_on), text,
+                            str(item["explanation"]).strip(), str(item["label"]).strip(),
+                        )
+                    )  # fmt: skip
+            if not subdomain.assertions:
+                return []
+            self._found.append(subdomain)
+            topics = [self._topics_step(subdomain)] if self._recipe.generate.chats else []
+            return [self._genres_step(subdomain), *topics]
+
+        values = {
+            **self._names, "domain": subdomain.domain, "subdomain": subdomain.name, "context": subdomain.context,
+            "clauses": numbered(subdomain.clauses),
+        }  # fmt: skip
+        return self._step("assertions", values, schema, check, follow)
+
+    def _genres_step(self, subdomain: Subdomain) -> Step:
+        count = min(self._recipe.generate.genres_per_subdomain, len(self._cards))
+        schema = _schema("genres", {"type": "string", "enum": sorted(self._cards)}, count)
+
+        def follow(items: list[Item] | None) -> list[Step]:
+            chosen = list(dict.fromkeys(str(item["value"]) for item in items or []))
+            # A model that names too few, or one twice, leaves places: the rest of the library fills them.
+            rest = sorted(self._cards.keys() - set(chosen), key=lambda name: content_id("genre", subdomain.key, name))
+            subdomain.genres.extend([*chosen, *rest][:count])
+            return []
+
+        values = {
+            **self._about(subdomain), "count": count,
+            "genres": "\n".join(f"- {name}: {card.description}" for name, card in sorted(self._cards.items())),
+        }  # fmt: skip
+        return self._step("genres", values, schema, self._check_genre, follow)
+
+    def _check_genre(self, item: Item) -> str | None:
+        return None if item["value"] in self._cards else f"no genre {item['value']!r}"
+
+    def _topics_step(self, subdomain: Subdomain) -> Step:
+        schema = _schema("topics", {"type": "string"}, TOPICS_PER_SUBDOMAIN)
+
+        def check(item: Item) -> str | None:
+            words = len(str(item["value"]).split())
+            return None if 3 <= words <= MAX_ASSERTION_WORDS else f"a topic of {words} words"
+
+        def follow(items: list[Item] | None) -> list[Step]:
+            subdomain.topics.extend(dict.fromkeys(str(item["value"]).strip() for item in items or []))
+            return []
+
+        return self._step(
+            "topics", {**self._about(subdomain), "count": TOPICS_PER_SUBDOMAIN}, schema, check, follow
+        )  # fmt: skip
+
+    def _about(self, subdomain: Subdomain, *, is_numbered: bool = False) -> dict[str, object]:
+        marks = (f"{number}. " if is_numbered else "- " for number in range(1, len(subdomain.assertions) + 1))
+        lines = (f"{mark}{each.text}" for mark, each in zip(marks, subdomain.assertions, strict=True))
+        return {
+            **self._names, "subdomain": subdomain.name, "context": subdomain.context, "assertions": "\n".join(lines),
+        }  # fmt: skip
+
+    def _step(
+        self,
+        purpose: str,
+        values: Mapping[str, object],
+        schema: Mapping[str, object],
+        check: Callable[[Item], str | None],
+        follow: Callable[[list[Item] | None], list[Step]],
+    ) -> Step:
+        messages = tuple(prompts.load(f"outline_{purpose}").render(**values))
+        settings = self._recipe.generate
+        sampling = (settings.outline_temperature, settings.outline_max_tokens)
+        item_id = content_id("outline", purpose, messages, schema, sampling, *self._engine)
+        return Step(purpose, item_id, messages, schema, lambda reply: _read(reply, schema, check), follow)
+
+
+def usable_items(step: Step, reply: str | None) -> list[Item] | None:
+    """A reply's usable items; None where there is no usable one."""
+    try:
+        return None if reply is None else step.read(reply)[0]
+    except Unreadable:
+        return None
+
+
+def _borne_out(item: Item, subdomain: Subdomain) -> list[Assertion]:
+    """The assertions an idea names; all of them, where it names none that there is."""
+    wanted = set(cast("list[int]", item["assertions"]))
+    named = [each for number, each in enumerate(subdomain.assertions, 1) if number in wanted]
+    return named or subdomain.assertions
+
+
+def _shares(items: Iterable[Item], section: Sequence[Clause]) -> list[tuple[str, list[Clause]]]:
+    """The section's clauses by domain. One that no domain names goes with the clause before it: none is lost."""
+    of_clause: dict[str, str] = {}
+    for item in items:
+        for clause in _numbered_ones(item["clauses"], section):
+            of_clause.setdefault(clause.clause_id, str(item["name"]).strip())
+    last = next(iter(of_clause.values()), "conduct")
+    shares: dict[str, list[Clause]] = {}
+    for clause in section:
+        last = of_clause.get(clause.clause_id, last)
+        shares.setdefault(last, []).append(clause)
+    return list(shares.items())
+
+
+def _numbered_ones(numbers: object, clauses: Sequence[Clause]) -> list[Clause]:
+    """The clauses of these numbers (from 1), in the spec's order; numbers of no clause are passed over."""
+    wanted = {number for number in cast("list[int]", numbers) if 1 <= number <= len(clauses)}
+    return [clause for number, clause in enumerate(clauses, 1) if number in wanted]
+
+
+def _check_name(item: Item) -> str | None:
+    words = len(str(item["name"]).split())
+    return None if 1 <= words <= MAX_NAME_WORDS else f"a name of {words} words"
+
+
+_TYPES: Mapping[str, Mapping[str, object]] = {
+    "string": {"type": "string"},
+    "integers": {"type": "array", "items": {"type": "integer"}},
+}
+
+
+def _list_of(name: str, count: int | None, /, **fields: str) -> dict[str, object]:
+    """The schema of an object with one list, whose items have these fields and no others."""
+    item = {
+        "type": "object",
+        "properties": {key: dict(_TYPES[kind]) for key, kind in fields.items()},
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+    return _schema(name, item, count)
+
+
+def _schema(name: str, item: Mapping[str, object], count: int | None) -> dict[str, object]:
+    """At least one item, and at most `count`: more constraints than these not every server takes."""
+    bounds = {"minItems": 1} if count is None else {"minItems": 1, "maxItems": count}
+    return {
+        "type": "object",
+        "properties": {name: {"type": "array", "items": dict(item), **bounds}},
+        "required": [name],
+        "additionalProperties": False,
+    }
+
+
+def _read(
+    reply: str, schema: Mapping[str, object], check: Callable[[Item], str | None]
+) -> tuple[list[Item], list[str]]:
+    """A reply's usable items; a plain string becomes an item with `value`."""
+    (name, within), = cast("dict[str, dict[str, object]]", schema["properties"]).items()  # fmt: skip
+    try:
+        whole = json.loads(reply)
+    except ValueError as error:
+        raise Unreadable(f"not JSON: {error}") from None
+    given = whole.get(name) if isinstance(whole, dict) else None
+    if not isinstance(given, list):
+        raise Unreadable(f"no list '{name}' in it")
+    expected = cast("dict[str, object]", within["items"])
+    usable: list[Item] = []
+    problems: list[str] = []
+    for number, one in enumerate(given, 1):
+        item: object = {"value": one} if expected["type"] == "string" and isinstance(one, str) else one
+        problem = _shape_problem(item, expected) or check(cast("Item", item))
+        if problem is None:
+            usable.append(cast("Item", item))
+        else:
+            problems.append(f"item {number}: {problem}")
+    if not usable:
+        raise Unreadable(f"no usable item among {len(given)}: {'; '.join(problems[:3]) or 'the list is empty'}")
+    return usable, problems
+
+
+def _shape_problem(item: object, expected: Mapping[str, object]) -> str | None:
+    """What an item lacks of what its schema asks for; servers without structured output send anything."""
+    if not isinstance(item, dict):
+        return f"{item!r:.60} is no object"
+    for key, kind in cast("dict[str, Mapping[str, object]]", expected.get("properties", {})).items():
+        value = item.get(key)
+        if kind["type"] == "string" and not (isinstance(value, str) and value.strip()):
+            return f"no '{key}'"
+        if kind["type"] == "array" and not (
+            isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+        ):
+            return f"'{key}' is no list of numbers"
+    return None

@@ -1,0 +1,118 @@
+"""Asks for what an outline lacks, call by call: each reply makes the next ones possible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from functools import partial
+
+import pyarrow as pa
+
+from corpus.engine import Engine, Message, Request, ask
+from corpus.outline import Outline, Step, Unreadable
+from corpus.recipe import Recipe
+from corpus.stage import Done, Work
+from corpus.store import WritingStore
+from corpus.store.identity import content_id, draw
+from corpus.store.schema import TABLES
+
+
+class Outliner:
+    """Makes work of an outline's steps. What it learns goes into `replies`."""
+
+    def __init__(
+        self, recipe: Recipe, engine: Engine, replies: MutableMapping[str, str | None], attempts: Mapping[str, int]
+    ) -> None:
+        """`replies` are those that are known, `attempts` how many were had; see `corpus.known`."""
+        self._attempts = attempts
+        self._recipe = recipe
+        self._engine = engine
+        self.replies = replies
+
+    def outline_work(self, outline: Outline, steps: Iterable[Step]) -> list[Work]:
+        """Work on steps, and on those that they make possible."""
+
+        async def do(step: Step) -> Done:
+            calls, outcome = await self._ask(step)
+            now_open = outline.advance([step], self.replies)
+            return Done({"calls": calls}, outcome, self.outline_work(outline, now_open))
+
+        return [Work("outline", partial(do, step)) for step in steps]
+
+    def ideas_work(self, step: Step, then: Callable[[], tuple[list[dict[str, object]], list[Work]]]) -> Work:
+        """Work on a call for ideas; `then` gives the briefs that they made known, and the work that follows."""
+
+        async def do() -> Done:
+            calls, outcome = await self._ask(step)
+            briefs, following = then()
+            return Done({"calls": calls, "briefs": briefs}, outcome, following)
+
+        return Work("ideas", do)
+
+    def request(self, step: Step) -> Request:
+        """What the engine is asked."""
+        settings = self._recipe.generate
+        return Request(
+            messages=tuple(Message(message["role"], message["content"]) for message in step.messages),
+            max_tokens=settings.outline_max_tokens,
+            temperature=settings.outline_temperature,
+            seed=draw("outline", self._recipe.seed, step.item_id) % 2**31,
+            schema=step.schema,
+        )
+
+    async def _ask(self, step: Step) -> tuple[list[dict[str, object]], str]:
+        asked = await ask(
+            self._engine,
+            self.request(step),
+            room="corpus",
+            purpose=step.purpose,
+            item_id=step.item_id,
+            first_attempt=self._attempts.get(step.item_id, 0),
+            max_attempts=self._recipe.generate.max_attempts,
+            accept=lambda reply: _problem(step, reply),
+        )
+        self.replies[step.item_id] = asked.text
+        if asked.text is not None:
+            # Kept where it is ok, too: the outline is replayed from it. What it lost of its items is on record.
+            asked.calls[-1] |= {"reply": asked.text, "error": "; ".join(step.read(asked.text)[1]) or None}
+        return asked.calls, asked.outcome
+
+
+def _problem(step: Step, reply: str) -> str | None:
+    try:
+        step.read(reply)
+    except Unreadable as error:
+        return str(error)
+    return None
+
+
+def commit_assertions(store: WritingStore, outline: Outline) -> None:
+    """Make the outline's assertions the run's current ones, and remember those that its first briefs are made of."""
+    rows = [
+        {
+            "assertion_id": each.assertion_id,
+            "clause_ids": list(each.clause_ids),
+            "domain": one.domain,
+            "subdomain": one.name,
+            "text": each.text,
+            "explanation": each.explanation,
+            "label": each.label,
+        }
+        for one in outline.subdomains
+        for each in one.assertions
+    ]
+    unique = list({str(row["assertion_id"]): row for row in rows}.values())
+    pass_hash = content_id("assertions", unique)
+    whole = [{**row, "pass_hash": pass_hash} for row in unique]
+    writer = store.writer("corpus")
+    writer.commit("assertions", pass_hash, pa.Table.from_pylist(whole, schema=TABLES["assertions"].schema))
+    before = store.current("assertions")
+    is_of_this_outline = bool(
+        before
+        and store.rows(
+            "SELECT 1 FROM all_assertions WHERE pass_hash = $first AND assertion_id IN (SELECT unnest($ids)) LIMIT 1",
+            {"first": before.get("@first", ""), "ids": [str(row["assertion_id"]) for row in unique]},
+        )
+    )
+    writer.set_current(
+        "assertions", {"plan": pass_hash, "@first": before["@first"] if is_of_this_outline else pass_hash}
+    )
