@@ -122,7 +122,7 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
 def _curate_hash(recipe: Recipe) -> str:
     """Names what the recipe says of curation, with the models of the engines that its filters ask."""
     named = sorted(set(recipe.curate.engines().values()))
-    asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision"}) for name in named]
+    asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision", "adapter"}) for name in named]
     return content_id("curate", recipe.curate.model_dump(mode="json"), *asked)
 
 

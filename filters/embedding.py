@@ -5,7 +5,10 @@ Their recipe (the model's card): the mean of the last layer over the tokens that
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import io
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -15,6 +18,7 @@ from numpy.typing import NDArray
 
 from corpus.errors import SetupError
 from corpus.privacy import no_telemetry
+from corpus.store.parts import write_durably
 
 if TYPE_CHECKING:
     import torch
@@ -77,6 +81,35 @@ def embed(texts: Sequence[str], folder: Path) -> Vectors:
             )  # fmt: skip
             vectors[batch] = _pooled(model(**tokens).last_hidden_state, tokens["attention_mask"])
     return vectors
+
+
+def embed_new(texts: Sequence[str], folder: Path, kept: Path) -> Vectors:
+    """As `embed`, but only of texts that the file `kept` has no vector of; it has all of them afterwards.
+
+    Raises:
+        SetupError: as `embed`.
+        StoreError: the disk is full.
+    """
+    known = _read_vectors(kept)
+    digests = [hashlib.blake2b(text.encode("utf-8"), digest_size=16).digest() for text in texts]
+    new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
+    if new:
+        known |= dict(zip(new, embed(list(new.values()), folder), strict=True))
+        file = io.BytesIO()
+        np.savez(
+            file, digests=np.array([list(digest) for digest in known], np.uint8), vectors=np.stack([*known.values()])
+        )
+        write_durably(kept, file.getvalue())
+    return np.stack([known[digest] for digest in digests]) if digests else np.zeros((0, 0), np.float32)
+
+
+def _read_vectors(kept: Path) -> dict[bytes, Vectors]:
+    """The vector of each text, by its digest; nothing where the file is not there or does not read back."""
+    try:
+        with np.load(kept, allow_pickle=False) as found:
+            return dict(zip((digest.tobytes() for digest in found["digests"]), found["vectors"], strict=True))
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return {}
 
 
 def _pooled(states: torch.Tensor, attention_mask: torch.Tensor) -> Vectors:

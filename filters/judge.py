@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt
 import prompts
 from corpus.engine import Engine, open_engine
 from corpus.engine.judge import Judged, Sampling, ask_judge
-from corpus.models import model_identity
+from corpus.models import engine_identity
 from corpus.recipe import Recipe, Section
 from corpus.stage import Done, Progress, run_stage
 from corpus.store import Store, WritingStore
@@ -73,7 +73,7 @@ class Judge(Filter):
         """The model, how it is asked and how its replies are drawn; see `Filter.scored_with`."""
         options = self.engine.options if self.engine.kind == "openai" else {}  # they go into the request
         drawn = self.settings.model_dump(mode="json", include={"temperature", "max_tokens"})
-        return [model_identity(self.engine.model, self.engine.revision), options, self.rubric.hash, drawn]
+        return [engine_identity(self.engine), options, self.rubric.hash, drawn]
 
     def judged_with(self) -> list[object]:
         """Which rows it was not asked about, and which it did not answer; see `Filter.judged_with`."""

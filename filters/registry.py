@@ -73,7 +73,7 @@ def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gat
         case ClassifierSettings():
             return Classifier(settings, train_classifier(settings, store, progress))
         case SimilarQuestionsSettings():
-            return SimilarQuestions(settings, read_questions(store, gate))
+            return SimilarQuestions(settings, read_questions(store, gate), store.root / "embeddings")
         case JudgeSettings():
             return Judge(settings, recipe, Rubric(recipe, store), gate)
         case _:

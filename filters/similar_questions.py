@@ -23,7 +23,7 @@ from corpus.recipe import Section
 from corpus.store import Store
 from corpus.store.identity import draw
 from filters.base import KEEP, Kind, Row, Score, TextFilter, Verdict
-from filters.embedding import Vectors, embed, embedding_folder
+from filters.embedding import Vectors, embed_new, embedding_folder
 from filters.gate import Gate
 from filters.rows import PAIRS
 
@@ -57,15 +57,17 @@ class SimilarQuestions(TextFilter):
     applies_to = frozenset[Kind]({"chats"})
     settings: SimilarQuestionsSettings
 
-    def __init__(self, settings: SimilarQuestionsSettings, questions: Sequence[Question]) -> None:
-        """Compare these questions, which are in order."""
+    def __init__(self, settings: SimilarQuestionsSettings, questions: Sequence[Question], kept: Path) -> None:
+        """Compare these questions, which are in order; the folder `kept` spares reading one a second time."""
         super().__init__(settings)
         self._questions = questions
         self._folder = embedding_folder(settings.model)
+        self._model_hash = base_hash(self._folder)
+        self._kept = kept / f"{self._model_hash.removeprefix('b2:')}.npz"
 
     def scored_with(self) -> list[object]:
         """The model, and all that is compared; see `Filter.scored_with`."""
-        return [base_hash(self._folder), [[question.text, question.chat_ids] for question in self._questions]]
+        return [self._model_hash, [[question.text, question.chat_ids] for question in self._questions]]
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`; the evidence is the id of the chat with the question most alike."""
@@ -81,12 +83,12 @@ class SimilarQuestions(TextFilter):
 
     @cached_property
     def _scores(self) -> dict[str, Score]:
-        return compare(self._questions, self._folder)
+        vectors = embed_new([question.text for question in self._questions], self._folder, self._kept)
+        return compare(self._questions, vectors)
 
 
-def compare(questions: Sequence[Question], folder: Path) -> dict[str, Score]:
+def compare(questions: Sequence[Question], vectors: Vectors) -> dict[str, Score]:
     """The score of every chat whose question is among `questions`; the first one's has no value."""
-    vectors = embed([question.text for question in questions], folder)
     scores: dict[str, Score] = {}
     for question, nearest in zip(questions, nearest_before(vectors), strict=True):
         score = Score("cosine", None, label="first")

@@ -223,8 +223,7 @@ def test_another_judge_or_rubric_asks_again_and_another_place_does_not(
     fill(run, make_prose)
     curate_corpus(recipe(run), run.store, run.progress)
     for changed, num_asked in (
-        (recipe(run, url="http://elsewhere/v1"), 0),
-        (recipe(run, judged_twice_fraction=0.0, max_attempts=5), 0),
+        (recipe(run, url="http://elsewhere/v1", max_attempts=5), 0),
         (recipe(run, model="other"), 4),
         (recipe(run, temperature=0.1), 4),
         (recipe(run), 0),

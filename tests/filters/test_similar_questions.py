@@ -116,7 +116,7 @@ def test_the_ids_have_no_say_in_it(run) -> None:
 def test_any_threshold_can_be_replayed_from_the_scores(run, monkeypatch: pytest.MonkeyPatch) -> None:
     add(run, {"a": FIRST, "b": SECOND, "c": f"Please: {FIRST}"} | dict(zip("defg", OTHERS, strict=True)))
     curate_corpus(recipe(run), run.store, run.progress)
-    monkeypatch.setattr("filters.similar_questions.embed", None)  # no question is read again
+    monkeypatch.setattr("filters.similar_questions.embed_new", None)  # no question is read again
     sizes = []
     for min_cosine in (0.05, 0.5, 0.91, 0.9999):
         curate_corpus(recipe(run, min_cosine=min_cosine), run.store, run.progress)
@@ -186,9 +186,34 @@ def test_documents_and_chats_without_a_question_are_kept(run, make_prose) -> Non
 def test_curating_again_reads_no_question(run, monkeypatch: pytest.MonkeyPatch) -> None:
     add(run, {"a": FIRST, "b": SECOND})
     curate_corpus(recipe(run), run.store, run.progress)
-    monkeypatch.setattr("filters.similar_questions.embed", None)
+    monkeypatch.setattr("filters.similar_questions.embed_new", None)
     assert curate_corpus(recipe(run), run.store, run.progress).num_scored == 0
     assert kept(run) == {"a"}
+
+
+def test_only_new_questions_are_read_whatever_comes_or_goes(run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More chats, or another filter's threshold, change what is compared; a lost file only costs its making."""
+    read: list[str] = []
+
+    def counted(texts: list[str], folder: Path) -> np.ndarray:
+        read.extend(texts)
+        return embed(texts, folder)
+
+    monkeypatch.setattr("filters.embedding.embed", counted)
+    add(run, {"a": FIRST, "b": SECOND})
+    curate_corpus(recipe(run), run.store, run.progress)
+    add(run, {"c": OTHERS[0]}, answer="No.")
+    curate_corpus(recipe(run), run.store, run.progress)
+    before = scores(run)
+    assert sorted(read) == sorted([FIRST, SECOND, OTHERS[0]])
+    curate_corpus(recipe(run, {"length": {"min_answer_words": 3}}), run.store, run.progress)
+    assert len(read) == 3
+    [file] = (run.store.root / "embeddings").iterdir()
+    file.write_bytes(file.read_bytes()[:100])
+    add(run, {"d": OTHERS[1]})
+    curate_corpus(recipe(run), run.store, run.progress)
+    assert len(read) == 7
+    assert scores(run)["b"] == pytest.approx(before["b"], abs=1e-5)
 
 
 def test_a_missing_package_is_named_with_what_to_do(run, monkeypatch: pytest.MonkeyPatch) -> None:
