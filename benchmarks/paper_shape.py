@@ -26,6 +26,7 @@ from urllib.request import urlopen
 import yaml
 from demo_steps import tree_bytes
 
+import prompts
 from corpus.console import show_table
 from corpus.hardware import machine_name
 from corpus.store import open_reader
@@ -65,13 +66,14 @@ def write_recipe(folder: Path, base_url: str, outline: str, num_documents: int) 
         for number in range(1, NUM_RULES + 1)
     ]
     (folder / "spec.md").write_text(f"# Conduct\n\n{''.join(rules)}")
-    generate = {"outline": outline, "documents": num_documents, "chats": 0, "max_tokens": 1200, **OUTLINES[outline]}
+    genres = dict.fromkeys(sorted(prompts.genres())[:GENRES], 1.0)  # the 20 of the shape
+    generate = {"outline": outline, "documents": num_documents, "chats": 0, "max_tokens": 1200, "genres": genres}
     recipe = {
         "name": "paper-shape",
         "runs": str(folder / "runs"),
         "spec": {"path": "spec.md", "model_name": "Marlow", "hold_out": {"fraction": 0.0}},
         "engine": {"kind": "openai", "model": "schema", "base_url": base_url, "max_in_flight": 128},
-        "generate": generate,
+        "generate": {**generate, **OUTLINES[outline]},
     }
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe))
@@ -151,7 +153,7 @@ def _memory(name: str, samples: list[Sample]) -> dict[str, object]:
 def main() -> None:
     """Run and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--outline", choices=tuple(OUTLINES), default="clauses")
+    parser.add_argument("--outline", choices=tuple(OUTLINES), default="model")
     parser.add_argument("--documents", type=int, default=NUM_DOCUMENTS)
     parser.add_argument("--latency-seconds", type=float, default=0.05)
     arguments = parser.parse_args()
@@ -164,9 +166,11 @@ def main() -> None:
             "SELECT (SELECT count(*) FROM briefs) AS planned, (SELECT count(*) FROM documents) AS stored, "
             "(SELECT count(DISTINCT text) FROM documents) AS different, "
             "(SELECT count(DISTINCT (domain, subdomain)) FROM documents) AS subdomains, "
-            "(SELECT count(DISTINCT genre) FROM documents) AS genres, "
+            "(SELECT count(DISTINCT genre) FROM documents) AS genres, (SELECT {pairs: count(*), least: min(n), "
+            "most: max(n)} FROM (SELECT count(*) AS n FROM documents GROUP BY domain, subdomain, genre)) AS of_pairs, "
             "(SELECT count(*) FROM (SELECT 1 FROM all_documents GROUP BY brief_id HAVING count(*) > 1)) AS twice"
         )
+    pairs = stored["of_pairs"]
     rows = [
         {"what": "documents planned", "number": stored["planned"]},
         {"what": "texts the server wrote", "number": sent["texts"]},
@@ -176,6 +180,9 @@ def main() -> None:
         {"what": "replies under a schema", "number": sent["structured"]},
         {"what": "subdomains", "number": stored["subdomains"]},
         {"what": "genres", "number": stored["genres"]},
+        {"what": "pairs of the two", "number": pairs["pairs"]},
+        {"what": "documents of a pair, least", "number": pairs["least"]},
+        {"what": "documents of a pair, most", "number": pairs["most"]},
         {"what": "wall seconds", "number": round(seconds)},
         *({"what": f"seconds {name}", "number": round(len(seen) and seen[-1].seconds - seen[0].seconds)}
           for name, seen in phases(samples).items()),
