@@ -41,27 +41,36 @@ def allocate(
     count: int,
     seed: int,
     suits: Callable[[str, str], bool] = lambda _clause_id, _form: True,
+    *,
+    evenly_by_form: bool = False,
 ) -> list[Seat]:
     """Share `count` briefs out over forms by weight, and over clauses (or what else is written about) evenly.
 
     Each seat takes, of the clauses that its form suits, the one with the fewest seats so far, and of those the one
-    with the lowest hash of (seed, clause, form, k). A form that suits no clause gets no seat.
+    with the lowest hash of (seed, clause, form, k). A form that suits no clause gets no seat. With `evenly_by_form`
+    the fewest seats of that form come first: every pair gets as many as any other, but a clause that is added or
+    edited moves more of them.
     """
     assert clause_ids or count == 0, "no clause to write about"
     suited = {form: np.array([suits(clause_id, form) for clause_id in clause_ids]) for form in weights}
     weights = {form: weight for form, weight in weights.items() if suited[form].any()}
     keys = np.array([draw("clause", clause_id) for clause_id in clause_ids], dtype=np.uint64)
     taken = np.zeros(len(clause_ids), dtype=np.int64)
+    taken_by = {form: np.zeros(len(clause_ids), dtype=np.int64) for form in weights}
     of_form: dict[str, int] = {}
     seats = []
     for form in highest_averages(weights, count):
         k = of_form.get(form, 0)
         of_form[form] = k + 1
         order = _mix(keys ^ np.uint64(draw("seat", seed, form, k)))
-        fewest = taken[suited[form]].min()
-        order[(taken > fewest) | ~suited[form]] = np.iinfo(np.uint64).max
+        open_to = suited[form].copy()
+        if evenly_by_form:
+            open_to &= taken_by[form] == taken_by[form][open_to].min()
+        open_to &= taken == taken[open_to].min()
+        order[~open_to] = np.iinfo(np.uint64).max
         winner = int(np.argmin(order))
         taken[winner] += 1
+        taken_by[form][winner] += 1
         seats.append(Seat(clause_ids[winner], form, k))
     return seats
 

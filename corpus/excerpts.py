@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import cast
 
 from corpus.spec import Clause
 
@@ -26,6 +27,12 @@ def numbered(clauses: Iterable[Clause]) -> str:
         f"{number}. {f'({headings(clause)}) ' if clause.path else ''}{' '.join(clause_text(clause).split())}"
         for number, clause in enumerate(clauses, 1)
     )
+
+
+def numbered_ones(numbers: object, clauses: Sequence[Clause]) -> list[Clause]:
+    """The clauses of these numbers (from 1), in the spec's order; numbers of no clause are passed over."""
+    wanted = {number for number in cast("list[int]", numbers) if 1 <= number <= len(clauses)}
+    return [clause for number, clause in enumerate(clauses, 1) if number in wanted]
 
 
 def pieces(clauses: Sequence[Clause], max_tokens: int) -> list[list[Clause]]:

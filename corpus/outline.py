@@ -7,7 +7,6 @@ without asking; `corpus.outlining` asks.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +14,12 @@ from typing import cast
 
 import prompts
 from corpus.clauses import BRIEFED
-from corpus.excerpts import numbered, pieces
+from corpus.excerpts import numbered, numbered_ones, pieces
 from corpus.models import engine_identity
 from corpus.recipe import Recipe
 from corpus.spec import Clause
 from corpus.store.identity import content_id
+from corpus.structured import Item, Unreadable, list_of, list_schema, read_items
 from prompts import Genre
 
 PURPOSES = ("domains", "subdomains", "assertions", "genres", "topics", "ideas")
@@ -33,12 +33,6 @@ TOPICS_PER_SUBDOMAIN = 12
 
 SPARE_CALLS = 2
 """Calls for ideas beyond those that would do if each gave all it was asked for."""
-
-Item = Mapping[str, object]
-
-
-class Unreadable(Exception):
-    """A reply that holds nothing usable; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +163,7 @@ class Outline:
     def _ideas_step(self, subdomain: Subdomain, genre: str, taken: Sequence[str]) -> Step:
         card = self._cards[genre]
         count = self._recipe.generate.ideas_per_call
-        schema = _list_of("ideas", count, title="string", idea="string", assertions="integers")
+        schema = list_of("ideas", count, title="string", idea="string", assertions="integers")
 
         def check(item: Item) -> str | None:
             words = str(item["idea"]).split()
@@ -186,7 +180,7 @@ class Outline:
         if number == len(sections):
             return []
         section = sections[number]
-        schema = _list_of("domains", None, name="string", clauses="integers")
+        schema = list_of("domains", None, name="string", clauses="integers")
 
         def follow(items: list[Item] | None) -> list[Step]:
             shares = _shares(items or [], section)
@@ -203,12 +197,12 @@ class Outline:
         return [self._step("domains", values, schema, _check_name, follow)]
 
     def _subdomains_step(self, domain: str, clauses: Sequence[Clause], place: tuple[int, ...]) -> Step:
-        schema = _list_of("subdomains", None, name="string", context="string", clauses="integers")
+        schema = list_of("subdomains", None, name="string", context="string", clauses="integers")
 
         def follow(items: list[Item] | None) -> list[Step]:
             steps = []
             for index, item in enumerate(items or []):
-                chosen = _numbered_ones(item["clauses"], clauses)
+                chosen = numbered_ones(item["clauses"], clauses)
                 name = str(item["name"]).strip()
                 key = content_id("subdomain", domain, name, [clause.clause_id for clause in chosen])
                 subdomain = Subdomain(
@@ -222,12 +216,12 @@ class Outline:
         return self._step("subdomains", values, schema, _check_name, follow)
 
     def _assertions_step(self, subdomain: Subdomain) -> Step:
-        schema = _list_of(
+        schema = list_of(
             "assertions", None, assertion="string", explanation="string", label="string", clauses="integers"
         )
 
         def grounds(item: Item) -> list[str]:
-            found = _numbered_ones(item["clauses"], subdomain.clauses)
+            found = numbered_ones(item["clauses"], subdomain.clauses)
             return [clause.clause_id for clause in found if clause.kind in BRIEFED]
 
         def check(item: Item) -> str | None:
@@ -260,7 +254,7 @@ class Outline:
 
     def _genres_step(self, subdomain: Subdomain) -> Step:
         count = min(self._recipe.generate.genres_per_subdomain, len(self._cards))
-        schema = _schema("genres", {"type": "string", "enum": sorted(self._cards)}, count)
+        schema = list_schema("genres", {"type": "string", "enum": sorted(self._cards)}, count)
 
         def follow(items: list[Item] | None) -> list[Step]:
             chosen = list(dict.fromkeys(str(item["value"]) for item in items or []))
@@ -279,7 +273,7 @@ class Outline:
         return None if item["value"] in self._cards else f"no genre {item['value']!r}"
 
     def _topics_step(self, subdomain: Subdomain) -> Step:
-        schema = _schema("topics", {"type": "string"}, TOPICS_PER_SUBDOMAIN)
+        schema = list_schema("topics", {"type": "string"}, TOPICS_PER_SUBDOMAIN)
 
         def check(item: Item) -> str | None:
             words = len(str(item["value"]).split())
@@ -312,7 +306,7 @@ class Outline:
         settings = self._recipe.generate
         sampling = (settings.outline_temperature, settings.outline_max_tokens)
         item_id = content_id("outline", purpose, messages, schema, sampling, *self._engine)
-        return Step(purpose, item_id, messages, schema, lambda reply: _read(reply, schema, check), follow)
+        return Step(purpose, item_id, messages, schema, lambda reply: read_items(reply, schema, check), follow)
 
 
 def usable_items(step: Step, reply: str | None) -> list[Item] | None:
@@ -334,7 +328,7 @@ def _shares(items: Iterable[Item], section: Sequence[Clause]) -> list[tuple[str,
     """The section's clauses by domain. One that no domain names goes with the clause before it: none is lost."""
     of_clause: dict[str, str] = {}
     for item in items:
-        for clause in _numbered_ones(item["clauses"], section):
+        for clause in numbered_ones(item["clauses"], section):
             of_clause.setdefault(clause.clause_id, str(item["name"]).strip())
     last = next(iter(of_clause.values()), "conduct")
     shares: dict[str, list[Clause]] = {}
@@ -344,82 +338,6 @@ def _shares(items: Iterable[Item], section: Sequence[Clause]) -> list[tuple[str,
     return list(shares.items())
 
 
-def _numbered_ones(numbers: object, clauses: Sequence[Clause]) -> list[Clause]:
-    """The clauses of these numbers (from 1), in the spec's order; numbers of no clause are passed over."""
-    wanted = {number for number in cast("list[int]", numbers) if 1 <= number <= len(clauses)}
-    return [clause for number, clause in enumerate(clauses, 1) if number in wanted]
-
-
 def _check_name(item: Item) -> str | None:
     words = len(str(item["name"]).split())
     return None if 1 <= words <= MAX_NAME_WORDS else f"a name of {words} words"
-
-
-_TYPES: Mapping[str, Mapping[str, object]] = {
-    "string": {"type": "string"},
-    "integers": {"type": "array", "items": {"type": "integer"}},
-}
-
-
-def _list_of(name: str, count: int | None, /, **fields: str) -> dict[str, object]:
-    """The schema of an object with one list, whose items have these fields and no others."""
-    item = {
-        "type": "object",
-        "properties": {key: dict(_TYPES[kind]) for key, kind in fields.items()},
-        "required": list(fields),
-        "additionalProperties": False,
-    }
-    return _schema(name, item, count)
-
-
-def _schema(name: str, item: Mapping[str, object], count: int | None) -> dict[str, object]:
-    """At least one item, and at most `count`: more constraints than these not every server takes."""
-    bounds = {"minItems": 1} if count is None else {"minItems": 1, "maxItems": count}
-    return {
-        "type": "object",
-        "properties": {name: {"type": "array", "items": dict(item), **bounds}},
-        "required": [name],
-        "additionalProperties": False,
-    }
-
-
-def _read(
-    reply: str, schema: Mapping[str, object], check: Callable[[Item], str | None]
-) -> tuple[list[Item], list[str]]:
-    """A reply's usable items; a plain string becomes an item with `value`."""
-    (name, within), = cast("dict[str, dict[str, object]]", schema["properties"]).items()  # fmt: skip
-    try:
-        whole = json.loads(reply)
-    except ValueError as error:
-        raise Unreadable(f"not JSON: {error}") from None
-    given = whole.get(name) if isinstance(whole, dict) else None
-    if not isinstance(given, list):
-        raise Unreadable(f"no list '{name}' in it")
-    expected = cast("dict[str, object]", within["items"])
-    usable: list[Item] = []
-    problems: list[str] = []
-    for number, one in enumerate(given, 1):
-        item: object = {"value": one} if expected["type"] == "string" and isinstance(one, str) else one
-        problem = _shape_problem(item, expected) or check(cast("Item", item))
-        if problem is None:
-            usable.append(cast("Item", item))
-        else:
-            problems.append(f"item {number}: {problem}")
-    if not usable:
-        raise Unreadable(f"no usable item among {len(given)}: {'; '.join(problems[:3]) or 'the list is empty'}")
-    return usable, problems
-
-
-def _shape_problem(item: object, expected: Mapping[str, object]) -> str | None:
-    """What an item lacks of what its schema asks for; servers without structured output send anything."""
-    if not isinstance(item, dict):
-        return f"{item!r:.60} is no object"
-    for key, kind in cast("dict[str, Mapping[str, object]]", expected.get("properties", {})).items():
-        value = item.get(key)
-        if kind["type"] == "string" and not (isinstance(value, str) and value.strip()):
-            return f"no '{key}'"
-        if kind["type"] == "array" and not (
-            isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
-        ):
-            return f"'{key}' is no list of numbers"
-    return None

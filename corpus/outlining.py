@@ -8,12 +8,13 @@ from functools import partial
 import pyarrow as pa
 
 from corpus.engine import Engine, Message, Request, ask
-from corpus.outline import Outline, Step, Unreadable
+from corpus.outline import Outline, Step
 from corpus.recipe import Recipe
 from corpus.stage import Done, Work
 from corpus.store import WritingStore
 from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
+from corpus.structured import Unreadable
 
 
 class Outliner:

@@ -240,7 +240,14 @@ class Plan:
         genres = {each.key: set(each.genres) for each in subdomains}
         if not genres:
             return []
-        return allocate(list(genres), self._weights(), count, self.recipe.seed, lambda key, form: form in genres[key])
+        return allocate(
+            list(genres),
+            self._weights(),
+            count,
+            self.recipe.seed,
+            lambda key, form: form in genres[key],
+            evenly_by_form=True,
+        )
 
     def _in_waves(self, documents: Iterable[Brief]) -> Iterator[Brief]:
         size = self.recipe.generate.wave_documents

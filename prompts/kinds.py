@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import yaml
 
 HOME = Path(__file__).parent
 
 
-def question_kinds() -> dict[str, str]:
+@cache
+def question_kinds() -> Mapping[str, str]:
     """Each kind's name and the note on it that goes into `chat_question`, in the file's order."""
     kinds = yaml.safe_load((HOME / "question_kinds.yaml").read_text(encoding="utf-8"))
-    return {str(name): " ".join(str(note).split()) for name, note in kinds.items()}
+    return MappingProxyType({str(name): " ".join(str(note).split()) for name, note in kinds.items()})
 
 
-def topics() -> list[str]:
+@cache
+def topics() -> Sequence[str]:
     """Who writes to the assistant and what they are busy with, in the file's order."""
-    return [str(topic) for topic in yaml.safe_load((HOME / "topics.yaml").read_text(encoding="utf-8"))]
+    return tuple(str(topic) for topic in yaml.safe_load((HOME / "topics.yaml").read_text(encoding="utf-8")))

@@ -50,9 +50,11 @@ def test_no_more_than_the_limit_are_open_and_everybody_gets_a_turn(
         nonlocal open_now, done
         async with throttle:
             open_now += 1
-            assert open_now <= most
-            await asyncio.sleep(0)
-            open_now -= 1
+            try:
+                assert open_now <= most
+                await asyncio.sleep(0)
+            finally:
+                open_now -= 1
             throttle.count(is_failed=draw.random() < failed_fraction)
         done += 1
 
