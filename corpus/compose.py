@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import prompts
+from corpus.assertions import Idea, Subdomain
 from corpus.briefs import Brief, Subject, make_brief, prompt_hash
 from corpus.ideas import compose_idea, length_fraction, num_ideas
-from corpus.outline import Idea, Subdomain
 from corpus.preferences import Pair
 from corpus.recipe import GenreSettings, Recipe
 from corpus.shown import Shown

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import prompts
+from corpus.assertions import Assertion, Idea, Subdomain
 from corpus.clauses import BRIEFED
 from corpus.excerpts import numbered, numbered_ones, pieces
 from corpus.models import engine_identity
@@ -33,43 +34,6 @@ TOPICS_PER_SUBDOMAIN = 12
 
 SPARE_CALLS = 2
 """Calls for ideas beyond those that would do if each gave all it was asked for."""
-
-
-@dataclass(frozen=True)
-class Assertion:
-    """One claim about the assistant, with the clauses it came from."""
-
-    assertion_id: str
-    clause_ids: tuple[str, ...]
-    text: str
-    explanation: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Subdomain:
-    """A part of the spec that briefs are about."""
-
-    key: str
-    """Hash of the domain's name, its own, and its clauses."""
-    place: tuple[int, ...]
-    """Where it stands in the outline, whatever came back first."""
-    domain: str
-    name: str
-    context: str
-    clauses: tuple[Clause, ...]
-    assertions: list[Assertion] = field(default_factory=list)
-    genres: list[str] = field(default_factory=list)
-    topics: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Idea:
-    """What one document is about."""
-
-    text: str
-    assertions: tuple[Assertion, ...]
-    """What it bears out."""
 
 
 @dataclass(frozen=True)

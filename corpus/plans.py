@@ -9,12 +9,13 @@ from functools import cached_property
 
 import prompts
 from corpus.allocation import Seat, allocate
+from corpus.assertions import Subdomain
 from corpus.briefs import Brief, with_worn
 from corpus.clauses import BRIEFED, check_spec, split_clauses
 from corpus.compose import Composer
 from corpus.errors import RecipeError, nearest
 from corpus.known import Extra, Known
-from corpus.outline import Outline, Step, Subdomain
+from corpus.outline import Outline, Step
 from corpus.preferences import KINDS, load_pairs
 from corpus.recipe import Recipe
 from corpus.shown import Shown

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Protocol
 
+from corpus.assertions import Assertion
 from corpus.excerpts import Excerpts, as_text, clause_text, headings
-from corpus.outline import Assertion
 from corpus.spec import Clause, context_of
 
 

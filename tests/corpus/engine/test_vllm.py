@@ -168,3 +168,55 @@ def test_a_reply_goes_on_from_its_opening_and_ends_at_a_stop_string(vllm_engine)
     assert len(begun.text) > len("One, two, three,")
     assert stopped.text == free.text[: free.text.index(free.text[5:9])]
     assert stopped.finish_reason == "stop"
+
+
+@pytest.fixture(scope="module")
+def adapter(tmp_path_factory) -> Path:
+    """A LoRA adapter of rank 24 whose weights are not nothing: it writes other words than its base."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    from corpus.models import model_folder
+
+    base = AutoModelForCausalLM.from_pretrained(model_folder("builtin:smollm2-135m"), dtype=torch.float32)
+    torch.manual_seed(0)
+    model = get_peft_model(base, LoraConfig(r=24, lora_alpha=48, target_modules=["q_proj", "down_proj"]))
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.05)
+    folder = tmp_path_factory.mktemp("adapter")
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.slow
+def test_an_adapter_writes_in_the_models_place(adapter):
+    settings = EngineSettings(adapter=str(adapter), options={"max_model_len": 256})
+
+    async def replies() -> tuple[int, list[str]]:
+        async with open_engine(settings, 1) as engine:
+            asked = [request("Tell me about the sea.", temperature=0.0) for _ in range(2)]
+            return engine.max_in_flight, [(await engine.complete(each)).text for each in asked]
+
+    async def base() -> str:
+        async with open_engine(settings.model_copy(update={"adapter": None}), 1) as engine:
+            return (await engine.complete(request("Tell me about the sea.", temperature=0.0))).text
+
+    window, (first, second) = asyncio.run(replies())
+    assert first == second != asyncio.run(base())
+    assert window == 128 + 16
+
+
+@pytest.mark.parametrize("text", [None, "{}", "no JSON", '{"r": 1024}'])
+def test_what_is_no_adapter_is_refused_by_name(tmp_path, text):
+    if text is not None:
+        (tmp_path / "adapter_config.json").write_text(text)
+
+    async def opens() -> None:
+        async with open_engine(EngineSettings(adapter=str(tmp_path)), 1):
+            pass
+
+    with pytest.raises(RecipeError, match=r"engine\.adapter"):
+        asyncio.run(opens())
