@@ -133,7 +133,7 @@ def prompt_hash(recipe: Recipe, *names: str) -> str:
     """Hash of the prompt files, and of the assistant's names, which every prompt shows."""
     assert recipe.spec is not None
     hashes = [prompts.load(name).hash for name in (*names, f"stance_{recipe.generate.stance}")]
-    kinds = list(prompts.question_kinds().items()) if "chat_question" in names else []
+    kinds = list(prompts.question_kinds().items()) if {"chat_question", "preference_question"} & {*names} else []
     return content_id("prompt", hashes, kinds, recipe.spec.model_name, recipe.spec.provider_name)
 
 

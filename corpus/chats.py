@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import prompts
-from corpus.compose import answer_note
+from corpus.compose import answer_note, chat_prompts
 from corpus.engine import Request
 from corpus.preferences import Pair, problem_with
 from corpus.stage import Done, Work
@@ -32,7 +32,7 @@ class ChatWriter:
         self._pen = pen
         self._count_tokens = count_tokens
         self._kinds = prompts.question_kinds()
-        self._shows_excerpt = not pen.recipe.generate.small_model
+        self._question, self._answer = map(prompts.load, chat_prompts(pen.recipe))
 
     def work(self, job: Job) -> Work:
         """One chat on the spec."""
@@ -46,22 +46,25 @@ class ChatWriter:
         """What is asked for a job's answer, with nothing for the question, to see whether it fits."""
         return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job))
 
+    def _question_messages(self, job: Job) -> list[prompts.Message]:
+        values = {
+            **self._pen.principle(job.brief), "topic": job.brief.idea, "question_kind": self._note(job)
+        }  # fmt: skip
+        return self._question.render(**{name: values[name] for name in self._question.variables})
+
     def _answer_messages(self, job: Job, question: str) -> list[prompts.Message]:
         brief = job.brief
-        return prompts.load("chat_answer").render(
+        values = {
             **self._pen.principle(brief),
-            stance_note=self._pen.stance(brief.stance),
-            excerpt=self._pen.shown.excerpt(brief) if self._shows_excerpt else "",
-            reply_note=self._pen.note(answer_note(self._pen.recipe)),
-            question=question,
-        )
+            "stance_note": self._pen.stance(brief.stance),
+            "excerpt": self._pen.shown.excerpt(brief),
+            "reply_note": self._pen.note(answer_note(self._pen.recipe)),
+            "question": question,
+        }
+        return self._answer.render(**{name: values[name] for name in self._answer.variables})
 
     async def _write(self, job: Job) -> Done:
-        brief = job.brief
-        asked = prompts.load("chat_question").render(
-            **self._pen.principle(brief), topic=brief.idea, question_kind=self._note(job)
-        )
-        question = await self._pen.ask(job, "question", asked, accept=names_the_spec)
+        question = await self._pen.ask(job, "question", self._question_messages(job), accept=names_the_spec)
         if question.text is None:
             return Done({"calls": question.calls}, question.outcome)
         is_reasoned = _reasoning_tokens(job) > 0

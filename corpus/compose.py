@@ -31,6 +31,13 @@ def reply_note(recipe: Recipe) -> str:
     return "reply_planned" if recipe.generate.plan else "reply_plain"
 
 
+def chat_prompts(recipe: Recipe) -> tuple[str, str]:
+    """The prompts that a chat's question and its answer are asked for with."""
+    if recipe.generate.small_model:
+        return "short_question", f"short_answer_{recipe.generate.stance}"
+    return "chat_question", "chat_answer"
+
+
 def answer_note(recipe: Recipe) -> str:
     """The note on the form of an answer."""
     return f"answer_reasoned_{recipe.generate.stance}" if recipe.generate.reasoning else "answer_plain"
@@ -50,7 +57,7 @@ class Composer:
         document, note = document_prompt(recipe), reply_note(recipe)
         self._document_hash = prompt_hash(recipe, document, note, "idea_shows", "idea_describes")
         self._shows_more = "context" in prompts.load(document).variables
-        self._chat_hash = prompt_hash(recipe, "chat_question", "chat_answer", answer_note(recipe))
+        self._chat_hash = prompt_hash(recipe, *chat_prompts(recipe), answer_note(recipe))
         self._preference_hash = prompt_hash(recipe, "preference_question", "preference_answer")
 
     def clause_document(self, clause_id: str, genre: str, nth: int, variant: int, round_number: int) -> Brief:
@@ -143,11 +150,15 @@ class Composer:
     def _chat(
         self, subject: Subject, kind: str, topic: str, variant: int, seat: str, round_number: int
     ) -> Brief:  # fmt: skip
-        reasoning = {"reasoning_max_tokens": self._settings.reasoning_max_tokens} if self._settings.reasoning else {}
+        more: dict[str, object] = {}
+        if self._settings.reasoning:
+            more["reasoning_max_tokens"] = self._settings.reasoning_max_tokens
+        if self._settings.small_model and topic:
+            more["question_opening"] = topic
         return make_brief(
             self._recipe, "chat", subject,
             context="" if self._settings.small_model else self._shown.excerpt(subject), prompt_hash=self._chat_hash,
-            question_kind=kind, idea=topic, sampling=self._chat_sampling(reasoning), variant=variant, seat=seat,
+            question_kind=kind, idea=topic, sampling=self._chat_sampling(more), variant=variant, seat=seat,
             round=round_number,
         )  # fmt: skip
 

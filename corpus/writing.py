@@ -166,7 +166,7 @@ def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_to
         min_p=cast("float | None", sampling["min_p"]),
         frequency_penalty=float(cast("float", sampling["frequency_penalty"])),
         seed=draw("call", job.brief.seed, purpose) % 2**31,
-        opening=str(sampling.get("opening", "")),
+        opening=str(sampling.get("opening" if purpose == "document" else f"{purpose}_opening", "")),
         stop=tuple(cast("list[str]", sampling.get("stop", []))),
         min_tokens=int(cast("int", sampling.get("min_tokens", 0))),
     )

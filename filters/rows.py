@@ -28,7 +28,7 @@ _DOCUMENT_PROMPTS = (
 )  # fmt: skip
 _CHAT_PROMPTS = (
     "chat_question", "chat_answer", "answer_reasoned_values", "answer_reasoned_rules", "preference_question",
-    "preference_answer",
+    "preference_answer", "short_question", "short_answer_values", "short_answer_rules",
 )  # fmt: skip
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
 _DOCUMENTS = """
