@@ -255,8 +255,11 @@ class _Generation:
         base = (self._recipe.train.model, self._recipe.train.revision, self._recipe.train.trust_remote_code)
         worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
         documents = DocumentWriter(pen, plan.cards, worn, token_counter(*base))
-        chats = ChatWriter(pen, chat_token_counter(*base))
         store, effort = self._store, self._effort
+        talks = missing_jobs(store, "chat", "chats", effort)
+        pairs = missing_jobs(store, "preference", "chats", effort)
+        # The counter imports transformers, which takes seconds.
+        chats = ChatWriter(pen, chat_token_counter(*base) if talks or pairs else lambda texts: [])
         work = [documents.rewrite_work(job, row) for job, row in missing_rewrites(store, effort)]
         if groups:
             outliner = self._outliner(plan, engine)
@@ -265,12 +268,11 @@ class _Generation:
             ]
         jobs = missing_jobs(store, "document", "documents", effort)
         jobs = [job for job in jobs if wave is None or job.brief.wave == wave]
-        talks = missing_jobs(store, "chat", "chats", effort)
         asked = chain(map(documents.first_request, jobs), map(chats.longest_request, talks))
         refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
         work += [documents.work(job) for job in jobs]
         work += [chats.work(job) for job in talks]
-        work += [chats.preference_work(job) for job in missing_jobs(store, "preference", "chats", effort)]
+        work += [chats.preference_work(job) for job in pairs]
         return await self._run(WRITING, work, engine)
 
     def _ideas_and_texts(
