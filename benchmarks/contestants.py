@@ -150,7 +150,7 @@ CONTESTANTS = (
 
 
 def prepare(folder: Path, url: str, job: Job) -> None:
-    """Write the recipe and the spec for Specmill, and the same requests for its peers."""
+    """Write the recipe and the spec for Specmill, and for its peers requests of the same prompt but for the idea."""
     folder.mkdir(parents=True)
     rules = [_RULE.format(number) for number in range(job.requests)]
     (folder / "spec.md").write_text("# Cases\n" + "\n".join(f"- {rule}" for rule in rules) + "\n")
@@ -162,16 +162,18 @@ def prepare(folder: Path, url: str, job: Job) -> None:
             "kind": "openai", "model": "slow", "base_url": url, "max_in_flight": job.slots,
             "timeout_seconds": job.deadline_seconds, "max_retries": job.max_retries,
         },
-        "generate": {"documents": job.requests, "chats": 0, "genres": {_GENRE: 1}},
+        "generate": {"documents": job.requests, "chats": 0, "genres": {_GENRE: 1}, "excerpt_tokens": 0},
     }  # fmt: skip
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe))
     card = prompts.genres()[_GENRE]
     shown = {name: getattr(card, name) for name in ("description", "voice", "form", "realism", "avoid", "target_words")}
-    shown |= {"model_name": "the assistant", "provider_name": "its developer", "headings": "Cases", "context": ""}
-    shown |= {"stance_note": prompts.load("stance_values").text(model_name="the assistant"), "idea": ""}
+    shown |= {"model_name": "the assistant", "provider_name": "its developer", "headings": "Cases"}
+    shown["stance_note"] = prompts.load("stance_values").text(model_name="the assistant")
+    template = prompts.load("document")
     with (folder / "prompts.jsonl").open("w", encoding="utf-8") as file:
         for number, rule in enumerate(rules):
-            system, user = prompts.load("document").render(**shown, clauses=rule)
+            values = {**dict.fromkeys(template.variables, ""), **shown, "principles": rule}
+            system, user = template.render(**values)
             row = {"id": f"{number:05d}", "system": system["content"], "prompt": user["content"]}
             file.write(json.dumps(row) + "\n")
 

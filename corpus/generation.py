@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -29,6 +29,8 @@ STALENESS = ("spec", "engine", "generate", "seed")
 """The recipe's sections that briefs are made of."""
 _HOW_HARD = {"max_attempts", "max_failed_fraction", "rounds"}
 """Keys of `generate` that say how hard texts are tried for, not what they are."""
+_BLOCK_ROWS = 4_096
+"""Documents whose texts are in memory together."""
 WRITING = ("ideas", "documents", "rewrites", "chats", "preferences")
 """The stages that run together, in the order they are shown in."""
 
@@ -161,8 +163,9 @@ class _Generation:
 
     async def run(self, plan: Plan) -> list[StageReport]:
         """Outline, then everything else together; wave by wave where the recipe avoids what recurs."""
+        later = ""
         if not plan.open_steps:
-            self._commit(plan)
+            later = self._commit(plan)
             if not (plan.num_unknown or self._missing(plan)):
                 return []
         reports: list[StageReport] = []
@@ -171,7 +174,7 @@ class _Generation:
                 reports += await self._make_outline(plan, engine)
                 plan = make_plan(self._recipe, plan.known)
                 self._refuse_empty(plan)
-            later = self._commit(plan)
+                later = self._commit(plan)
             if self._recipe.generate.avoid_recurring:
                 return [*reports, *await self._write_in_waves(plan, engine, later)]
             return [*reports, *await self._write_all(plan, engine, later, plan.groups if plan.outline else [])]
@@ -231,13 +234,11 @@ class _Generation:
             plan = make_plan(self._recipe, plan.known)
         for wave, key in enumerate(plan.wave_keys):
             if wave and key not in plan.known.worn:
-                texts = [
-                    str(row["text"])
-                    for row in self._store.rows(
-                        "SELECT text FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
-                    )
-                ]
-                store_recurring(self._store, f"wave {wave}", key, count_recurring(texts, _names(self._recipe)))
+                ids = self._store.rows(
+                    "SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
+                )
+                found = count_recurring(_texts(self._store, ids), _names(self._recipe))
+                store_recurring(self._store, f"wave {wave}", key, found)
                 known = replace(plan.known, worn=load_known(self._store).worn)
                 plan = make_plan(self._recipe, known)
             self._commit(plan)
@@ -311,13 +312,24 @@ def _names(recipe: Recipe) -> list[str]:
     return [recipe.spec.model_name, recipe.spec.provider_name]
 
 
+def _texts(store: Store, ids: Sequence[Mapping[str, object]]) -> Callable[[], Iterator[str]]:
+    """The texts of documents, a block at a time, as often as they are wanted."""
+
+    def read() -> Iterator[str]:
+        for start in range(0, len(ids), _BLOCK_ROWS):
+            block = [row["doc_id"] for row in ids[start : start + _BLOCK_ROWS]]
+            rows = store.rows("SELECT text FROM documents WHERE doc_id IN (SELECT unnest(?))", [block])
+            yield from (str(row["text"]) for row in rows)
+
+    return read
+
+
 def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
     """Count what recurs in the whole corpus, unless that was done for just these documents."""
-    rows = store.rows("SELECT doc_id, text FROM documents WHERE brief_id IS NOT NULL ORDER BY doc_id")
-    key = content_id("recurring", [row["doc_id"] for row in rows])
+    ids = store.rows("SELECT doc_id FROM documents WHERE brief_id IS NOT NULL ORDER BY doc_id")
+    key = content_id("recurring", [row["doc_id"] for row in ids])
     if store.current("recurring").get("all") != key:
-        found = count_recurring([str(row["text"]) for row in rows], _names(recipe))
-        store_recurring(store, "all", key, found)
+        store_recurring(store, "all", key, count_recurring(_texts(store, ids), _names(recipe)))
 
 
 def _count(store: Store) -> tuple[int, int]:

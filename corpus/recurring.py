@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from corpus.store import Store, WritingStore
+from corpus.store.identity import draw
 from corpus.store.schema import TABLES
 
 OPENING_WORDS = 5
@@ -26,6 +30,9 @@ MIN_FRACTION = 0.02
 """Share of the documents that has to share it, too (fraction; ours)."""
 MAX_LISTED = 20
 """Names, openings and phrases, of each at most so many, that a prompt lists."""
+_HASH_BITS = 22
+"""Places that phrases are counted by (2 to that power, 8 MiB): a text of 500 words takes one in 8,000."""
+_MOST = (1 << 16) - 1
 _NAME = re.compile(r"(?<=[\w,;)\]] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 """Capitalised words that do not begin a sentence."""
 _WORD = re.compile(r"[\w'\u2019-]+")
@@ -41,23 +48,34 @@ class Recurring:
     num_documents: int
 
 
-def count_recurring(texts: Sequence[str], known: Iterable[str] = ()) -> list[Recurring]:
+def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = ()) -> list[Recurring]:
     """What stands in at least `MIN_DOCUMENTS` texts and `MIN_FRACTION` of them, the most frequent first.
 
+    Memory does not grow with the number of texts: phrases are counted by hash first, and only those that can recur
+    are counted themselves.
+
     Args:
-        texts: the documents.
+        texts: gives the documents; called twice.
         known: names that belong there, such as the assistant's; phrases with one of them count all the same.
     """
     expected = {word.casefold() for name in known for word in _WORD.findall(name)}
-    least = max(MIN_DOCUMENTS, round(MIN_FRACTION * len(texts)))
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("name", "opening", "phrase")}
-    for text in texts:
-        words = [word.casefold() for word in _WORD.findall(text)]
+    by_hash = np.zeros(1 << _HASH_BITS, dtype=np.uint16)
+    num_texts = 0
+    for num_texts, text in enumerate(texts(), 1):  # noqa: B007  # the count is wanted after the loop
+        words = _words(text)
+        places = np.unique(_hashes(words))
+        by_hash[places] = np.minimum(by_hash[places], _MOST - 1) + 1
         names = set(_NAME.findall(text))
         counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
         if len(words) >= OPENING_WORDS:
             counts["opening"][" ".join(words[:OPENING_WORDS])] += 1
-        counts["phrase"].update({" ".join(each) for each in _runs(words[OPENING_WORDS:])})
+    least = max(MIN_DOCUMENTS, round(MIN_FRACTION * num_texts))
+    if (by_hash >= min(least, _MOST)).any():
+        for text in texts():
+            words = _words(text)
+            starts = np.flatnonzero(by_hash[_hashes(words)] >= min(least, _MOST)) + OPENING_WORDS
+            counts["phrase"].update({" ".join(words[start : start + PHRASE_WORDS]) for start in starts.tolist()})
     found = [
         Recurring(kind, text, count)
         for kind, counter in counts.items()
@@ -68,8 +86,25 @@ def count_recurring(texts: Sequence[str], known: Iterable[str] = ()) -> list[Rec
     return list(_without_overlaps(found))
 
 
-def _runs(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    return (tuple(words[start : start + PHRASE_WORDS]) for start in range(len(words) - PHRASE_WORDS + 1))
+def _words(text: str) -> list[str]:
+    return _WORD.findall(text.casefold())
+
+
+def _hashes(words: Sequence[str]) -> NDArray[np.int64]:
+    """A place for each phrase after the opening; equal phrases have equal places."""
+    each = np.fromiter(map(_word_hash, words[OPENING_WORDS:]), dtype=np.uint64)
+    num_phrases = len(each) - PHRASE_WORDS + 1
+    if num_phrases <= 0:
+        return np.zeros(0, dtype=np.int64)
+    mixed = np.zeros(num_phrases, dtype=np.uint64)
+    for offset in range(PHRASE_WORDS):
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + each[offset : offset + num_phrases]
+    return (mixed >> np.uint64(64 - _HASH_BITS)).astype(np.int64)
+
+
+@lru_cache(maxsize=1 << 16)
+def _word_hash(word: str) -> int:
+    return draw("word", word)
 
 
 def _without_overlaps(found: Iterable[Recurring]) -> Iterator[Recurring]:

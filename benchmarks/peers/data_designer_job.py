@@ -40,6 +40,13 @@ def main(folder: Path, url: str, slots: int, deadline_seconds: float, max_retrie
             max_concurrent_row_groups=4,
             jinja_rendering_engine=dd.JinjaRenderingEngine.NATIVE,
             otel_metrics_port=None,
+            # With its defaults each 429 takes a quarter of the requests in flight away, for some minutes.
+            request_admission=dd.RequestAdmissionTuningConfig(
+                multiplicative_decrease_factor=0.99,
+                additive_increase_step=16,
+                successes_until_increase=1,
+                cooldown_seconds=0.1,
+            ),
         )
     )
     num_records = sum(1 for _ in prompts.open(encoding="utf-8"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from corpus.engine.answers import error_names, field, listed_context, retry_after_seconds, whole_number
 from corpus.engine.protocol import CallFailed, Reply, Request
 from corpus.engine.throttle import Throttle
 from corpus.errors import EngineError
@@ -25,12 +26,12 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 """Backoff: exponential between these, with jitter, so that many requests do not come back at the same instant."""
 _MAX_FAILURES_IN_A_ROW = 16
 """Requests that fail after all retries, without a reply to any other in between, until the server counts as dead."""
-_MAX_IN_FLIGHT = 256
-"""Requests open at once where the recipe does not say; servers queue what they cannot take (requests; ours)."""
-_CHARS_PER_TOKEN = 5
-"""More characters than a token of English prose has under any common vocabulary (4 to 4.7)."""
 _SHOWN_CHARS = 300
 """How much of a server's own message an error shows."""
+_MAX_IN_FLIGHT = 256
+"""Requests open at once where the recipe does not say; servers queue what they cannot take (requests; ours)."""
+_MOST_CHARS_PER_TOKEN = 6
+"""More characters than a token of prose has on average (English: 4 to 5)."""
 _RETRIED = {408, 409, 425, 429}
 _LIMITS = {
     *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active"),  # OpenAI
@@ -57,10 +58,10 @@ class OpenAIEngine:
         self._session: aiohttp.ClientSession | None = None
         self._base_url = str(settings.base_url).rstrip("/")
         self._failures_in_a_row = 0
-        self._opens_at = 0.0
-        """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
         self._context_tokens: int | None = None
         self._throttle = Throttle(self.max_in_flight)
+        self._opens_at = 0.0
+        """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
         self._key = os.environ.get(settings.api_key_env) or "none"
 
     @property
@@ -70,17 +71,17 @@ class OpenAIEngine:
 
     @property
     def max_in_flight(self) -> int:
-        """The recipe's bound; while the server fails many attempts, fewer are open than requests are."""
+        """The recipe's bound, or 256; while the server fails many attempts, fewer are open than requests are."""
         return self._settings.max_in_flight or _MAX_IN_FLIGHT
 
     @property
     def context_tokens(self) -> int | None:
-        """As the server lists it with the model, which vLLM's own does."""
+        """What a server of vLLM lists as `max_model_len`; None for others."""
         return self._context_tokens
 
     def count_tokens(self, request: Request) -> int:
-        """Estimated, rather too few: the server has the tokenizer, and says itself what else does not fit."""
-        return sum(len(message.content) for message in request.messages) // _CHARS_PER_TOKEN
+        """Estimated from the prompt's length, rather too few."""
+        return sum(len(message.content) for message in request.messages) // _MOST_CHARS_PER_TOKEN
 
     async def __aenter__(self) -> Self:
         import aiohttp
@@ -103,7 +104,7 @@ class OpenAIEngine:
         import aiohttp
 
         try:
-            status, _, listed = await self._send("GET", "/models")
+            status, _, body = await self._send("GET", "/models")
         except (aiohttp.ClientError, OSError) as error:
             raise EngineError(
                 f"no server answers at {self._settings.base_url} ({error or type(error).__name__}); start it, or "
@@ -111,7 +112,7 @@ class OpenAIEngine:
             ) from None
         if status in (401, 403):
             self._refuse_key(status)
-        self._context_tokens = _listed_context(listed, self.model)
+        self._context_tokens = listed_context(body, self.model)
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of the answer.
@@ -223,19 +224,19 @@ class OpenAIEngine:
             self._fail(f"the server answered 200 without a reply: {said}")
 
     def _reply(self, completion: object, opening: str) -> Reply:
-        choices = _field(completion, "choices")
+        choices = field(completion, "choices")
         if not isinstance(choices, list) or not choices:
-            self._fail(f"the server answered 200 without a reply: {_field(completion, 'error') or completion!s}")
-        message, usage = _field(choices[0], "message"), _field(completion, "usage")
+            self._fail(f"the server answered 200 without a reply: {field(completion, 'error') or completion!s}")
+        message, usage = field(choices[0], "message"), field(completion, "usage")
         if not isinstance(message, dict):
             self._fail(f"the server answered 200 with a choice that has no message: {choices[0]!s}")
         refused = message.get("refusal")
         return Reply(
             text=str(refused or f"{opening}{message.get('content') or ''}"),
             finish_reason="content_filter" if refused else str(choices[0].get("finish_reason") or "unknown"),
-            prompt_tokens=_count(usage, "prompt_tokens"),
-            cached_tokens=_count(_field(usage, "prompt_tokens_details"), "cached_tokens"),
-            completion_tokens=_count(usage, "completion_tokens"),
+            prompt_tokens=whole_number(usage, "prompt_tokens"),
+            cached_tokens=whole_number(field(usage, "prompt_tokens_details"), "cached_tokens"),
+            completion_tokens=whole_number(usage, "completion_tokens"),
         )
 
     def _fail(self, message: str) -> NoReturn:
@@ -245,10 +246,10 @@ class OpenAIEngine:
 
     async def _sort(self, status: int, headers: Mapping[str, str], body: bytes) -> NoReturn:
         said = self._without_key(body.decode(errors="replace"))[:_SHOWN_CHARS]
-        wait, longest = _retry_after_seconds(headers), self._settings.timeout_seconds
+        wait, longest = retry_after_seconds(headers), self._settings.timeout_seconds
         # Some servers call a limit per minute a quota too, but name the moment when it is over.
         passes = status == 429 and wait is not None and wait <= longest
-        if status == 402 or (not passes and _LIMITS & _names(body)):
+        if status == 402 or (not passes and _LIMITS & error_names(body)):
             raise EngineError(f"a usage limit is reached ({said}); run again to resume when it is lifted") from None
         if status in (401, 403):
             self._refuse_key(status)
@@ -289,41 +290,3 @@ def _proxy(base_url: str) -> str | None:
     """The proxy that the environment names for a server; `trust_env` would read ~/.netrc for every request."""
     parts = urlsplit(base_url)
     return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
-def _listed_context(listed: bytes, model: str) -> int | None:
-    """The context that a server lists with a model, where it does."""
-    try:
-        models = _field(json.loads(listed), "data")
-    except ValueError:
-        return None
-    found = [each for each in models if _field(each, "id") == model] if isinstance(models, list) else []
-    return _count(found[0], "max_model_len") if found else None
-
-
-def _field(value: object, name: str) -> object:
-    return value.get(name) if isinstance(value, dict) else None
-
-
-def _count(value: object, name: str) -> int | None:
-    count = _field(value, name)
-    return count if isinstance(count, int) else None
-
-
-def _names(body: bytes) -> set[str]:
-    """The code and the type that an answer with an error gives it."""
-    try:
-        said = json.loads(body)
-    except ValueError:
-        return set()
-    error = _field(said[0] if isinstance(said, list) and said else said, "error")  # Gemini sends a list
-    return {str(_field(error, "code")), str(_field(error, "type"))}
-
-
-def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """The header in seconds; its other form, a date, is rare for these servers and left to the backoff."""
-    try:
-        seconds = float(headers["Retry-After"])
-    except (KeyError, ValueError):
-        return None
-    return seconds if seconds >= 0 else None

@@ -160,7 +160,8 @@ class Server:
             return 401, error("invalid_api_key", "Incorrect API key provided: " + headers.get("authorization", ""))
         models = self.options.model or ["fake"]
         if method == "GET" and path.endswith("/models"):
-            return 200, {"object": "list", "data": [{"id": name, "object": "model"} for name in models]}
+            size = {"max_model_len": self.options.context_tokens} if self.options.context_tokens else {}
+            return 200, {"object": "list", "data": [{"id": name, "object": "model", **size} for name in models]}
         if method != "POST" or not path.endswith("/chat/completions"):
             return 404, error("not_found", f"no such address: {path}")
         request = json.loads(body)
@@ -248,10 +249,13 @@ class FakeServer:
         retry_after_seconds: float | None = None,
         key: str | None = None,
         models: tuple[str, ...] = (),
+        context_tokens: int = 0,
     ) -> None:
         self._log = Path(tempfile.mkstemp(suffix=".jsonl")[1])
         self._command = [sys.executable, "-I", "-S", __file__, "--port", "0", "--requests-log", str(self._log)]
         self._command += ["--latency-seconds", str(latency_seconds)]
+        if context_tokens:
+            self._command += ["--context-tokens", str(context_tokens)]
         if retry_after_seconds is not None:
             self._command += ["--retry-after-seconds", str(retry_after_seconds)]
         self._command += [f"--fault={name}={rate}" for name, rate in (faults or {}).items()]
@@ -288,6 +292,7 @@ async def main() -> None:
     parser.add_argument("--retry-after-seconds", type=float, help="the header of every 429; left out: none")
     parser.add_argument("--fault", action="append", default=[], help="NAME=RATE, such as busy=0.1; may be repeated")
     parser.add_argument("--model", action="append", default=[], help="a model that is served; none: any name")
+    parser.add_argument("--context-tokens", type=int, default=0, help="listed with every model, as vLLM's server does")
     parser.add_argument("--key", help="the only key that is let in")
     parser.add_argument("--requests-log", help="a file for one JSON line per request")
     server = Server(parser.parse_args())

@@ -284,3 +284,13 @@ def test_a_proxy_of_the_environment_is_used_but_for_what_it_leaves_out(monkeypat
         with pytest.raises(EngineError, match="no server answers"):
             complete(behind, request())
     assert isinstance(reply, Reply)
+
+
+@pytest.mark.parametrize(("listed", "found"), [(512, 512), (0, None)])
+def test_the_context_is_what_the_server_lists(listed, found):
+    async def context(server: FakeServer) -> int | None:
+        async with open_engine(settings(server), 1) as engine:
+            return engine.context_tokens
+
+    with FakeServer(context_tokens=listed) as server:
+        assert asyncio.run(context(server)) == found
