@@ -48,6 +48,7 @@ def run(
     from corpus.console import show_result, show_table
     from corpus.inspect import funnel, write_report
     from corpus.recipe_file import load_recipe
+    from corpus.run import recorded
 
     wanted = STEPS[: STEPS.index(until) + 1]
     loaded = load_recipe(recipe, override or ())
@@ -60,7 +61,8 @@ def run(
     with opened("run", recipe, override, *checks, fits=fits) as (opened_run, progress):
         settings, store = opened_run.recipe, opened_run.store
         if generates:
-            failed_fraction = generate_corpus(settings, store, progress).failed_fraction
+            with recorded(opened_run, "generate"):
+                failed_fraction = generate_corpus(settings, store, progress).failed_fraction
         if "curate" in wanted:
             filters.curate_corpus(settings, store, progress)
             for _ in range(rounds_left(store, settings.generate.rounds) if generates else 0):

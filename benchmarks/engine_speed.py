@@ -1,7 +1,8 @@
 """Generated tokens per second: our engine under `run_stage`, beside bare `LLM.generate` on the same prompts.
 
-Both run in turn, each in a process of its own, with the same environment, arithmetic, number of sequences, batch and
-cache; with the prefix cache on, then off. Ours does what a real stage does: it renders the chat template, keeps a
+Both are started side by side, each in a process of its own, with the same environment, arithmetic, number of sequences,
+batch and cache; then they generate in turn, one waiting while the other works: plain text, then under a JSON schema;
+with the prefix cache on, then off. Ours does what a real stage does: it renders the chat template, keeps a
 bounded number of requests open, judges every reply and makes its row of the calls table. The bare one gets token ids
 that were made beforehand, all at once.
 
@@ -12,12 +13,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 from corpus.console import show_table
 from corpus.engine import Message, Request, ask, open_engine
@@ -46,13 +47,35 @@ TEMPERATURE = 0.8
 SEED = 17
 
 
-def requests(num_prompts: int, max_tokens: int) -> list[Request]:
+SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {
+        "ideas": {
+            "type": "array",
+            "minItems": 4,
+            "items": {
+                "type": "object",
+                "properties": {"title": {"type": "string"}, "idea": {"type": "string"}},
+                "required": ["title", "idea"],
+                "additionalProperties": False,
+            },
+        }
+    },
+    "required": ["ideas"],
+    "additionalProperties": False,
+}
+"""As an outline asks for ideas."""
+FORMS = ("plain", "schema")
+
+
+def requests(num_prompts: int, max_tokens: int, form: str) -> list[Request]:
     """Prompts with a shared beginning, as a run's are."""
+    schema = SCHEMA if form == "schema" else None
     made = []
     for n in range(num_prompts):
         genre, topic, place = GENRES[n % 5], TOPICS[n // 5 % 5], PLACES[n // 25 % 6]
         wish = f"Write {genre} about {topic} {place}. It is number {n} of a series."
-        made.append(Request((Message("system", GUIDE), Message("user", wish)), max_tokens, TEMPERATURE))
+        made.append(Request((Message("system", GUIDE), Message("user", wish)), max_tokens, TEMPERATURE, schema=schema))
     return made
 
 
@@ -71,62 +94,109 @@ def options(prefix_caching: bool) -> dict[str, object]:
     return given
 
 
-async def ours(asked: list[Request], prefix_caching: bool) -> dict[str, float]:
-    """The stage that writes documents, without the disk."""
-    rows: list[dict[str, object]] = []
-    settings = EngineSettings(model=MODEL, max_in_flight=MAX_SEQUENCES, options=options(prefix_caching))
+async def ours(arguments: argparse.Namespace, cache: str) -> None:
+    """The stage that writes documents, without the disk: once for each form that stdin asks for."""
+    settings = EngineSettings(model=MODEL, max_in_flight=arguments.window, options=options(cache == "on"))
     async with open_engine(settings, SEED) as engine:
-        await engine.complete(asked[0])
+        for form in turns():
+            asked = requests(arguments.prompts, arguments.max_tokens, form)
+            rows: list[dict[str, object]] = []
 
-        async def write(n: int) -> Done:
-            answer = await ask(engine, asked[n], room="corpus", purpose="benchmark", item_id=str(n), max_attempts=1)
-            return Done({"calls": answer.calls}, answer.outcome)
+            async def write(request: Request) -> Done:
+                answer = await ask(engine, request, room="corpus", purpose="benchmark", item_id="", max_attempts=1)
+                return Done({"calls": answer.calls}, answer.outcome)
 
-        began = time.perf_counter()
-        await run_stage(
-            "benchmark",
-            range(len(asked)),
-            write,
-            lambda made: rows.extend(made["calls"]),
-            max_in_flight=engine.max_in_flight,
-            progress=Silent(),
-        )
-        seconds = time.perf_counter() - began
-    return {"tokens": sum(int(str(row["completion_tokens"])) for row in rows), "seconds": seconds}
+            began = time.perf_counter()
+            await run_stage(
+                "benchmark",
+                asked,
+                write,
+                lambda made, rows=rows: rows.extend(made["calls"]),  # type: ignore[misc]
+                max_in_flight=engine.max_in_flight,
+                progress=Silent(),
+            )
+            report(sum(int(str(row["completion_tokens"])) for row in rows), time.perf_counter() - began)
 
 
-def bare(asked: list[Request], prefix_caching: bool) -> dict[str, float]:
+def bare(arguments: argparse.Namespace, cache: str) -> None:
     """The other side: vLLM alone."""
     from vllm import LLM, SamplingParams
+    from vllm.config import StructuredOutputsConfig
+    from vllm.sampling_params import StructuredOutputsParams
 
-    llm = LLM(model=str(model_folder(MODEL)), seed=SEED, **options(prefix_caching))
+    structured = StructuredOutputsConfig(backend="xgrammar", disable_any_whitespace=True)
+    llm = LLM(model=str(model_folder(MODEL)), seed=SEED, structured_outputs_config=structured, **options(cache == "on"))
     tokenizer = llm.get_tokenizer()
-    texts = [
-        tokenizer.apply_chat_template(
-            [message._asdict() for message in request.messages], tokenize=False, add_generation_prompt=True
+    for form in turns():
+        asked = requests(arguments.prompts, arguments.max_tokens, form)
+        texts = [
+            tokenizer.apply_chat_template(
+                [message._asdict() for message in request.messages], tokenize=False, add_generation_prompt=True
+            )
+            for request in asked
+        ]
+        prompts = [{"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
+        schema = StructuredOutputsParams(json=SCHEMA) if form == "schema" else None
+        sampling = SamplingParams(
+            temperature=TEMPERATURE, max_tokens=arguments.max_tokens, structured_outputs=schema
+        )  # fmt: skip
+        began = time.perf_counter()
+        outputs = llm.generate(prompts, sampling, use_tqdm=False)
+        seconds = time.perf_counter() - began
+        report(sum(len(output.outputs[0].token_ids) for output in outputs), seconds)
+
+
+def turns() -> Iterator[str]:
+    """Say that the engine is there, then the forms that are asked for, until stdin ends."""
+    print("ready", flush=True)
+    for line in sys.stdin:
+        yield line.strip()
+
+
+def report(num_tokens: int, seconds: float) -> None:
+    """One turn's tokens a second."""
+    print(f"rate {num_tokens / seconds}", flush=True)
+
+
+class Side:
+    """One side in a process of its own, which waits between its turns."""
+
+    def __init__(self, name: str, cache: str, arguments: argparse.Namespace) -> None:
+        """Start it; `turn` waits until it is there."""
+        command = [sys.executable, __file__, "--child", name, cache, f"--prompts={arguments.prompts}"]
+        command += [
+            f"--max-tokens={arguments.max_tokens}",
+            *([f"--window={arguments.window}"] if arguments.window else []),
+        ]
+        self.name = f"{name}, prefix cache {cache}"
+        self._process = subprocess.Popen(
+            command, env=os.environ | ENVIRONMENT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        for request in asked
-    ]
-    prompts = [{"prompt_token_ids": tokenizer.encode(text, add_special_tokens=False)} for text in texts]
-    sampling = SamplingParams(temperature=TEMPERATURE, max_tokens=asked[0].max_tokens)
-    llm.generate(prompts[:1], sampling, use_tqdm=False)
-    began = time.perf_counter()
-    outputs = llm.generate(prompts, sampling, use_tqdm=False)
-    seconds = time.perf_counter() - began
-    return {"tokens": sum(len(output.outputs[0].token_ids) for output in outputs), "seconds": seconds}
 
+    def turn(self, form: str) -> float:
+        """Generated tokens per second of one batch."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{form}\n")
+        self._process.stdin.flush()
+        rate = float(self._line("rate").removeprefix("rate "))
+        print(f"{self.name}, {form}: {rate:.0f} tokens/s", file=sys.stderr)
+        return rate
 
-def measure(side: str, cache: str, arguments: argparse.Namespace) -> float:
-    """Generated tokens per second of one run in a new process."""
-    command = [sys.executable, __file__, "--child", side, cache, f"--prompts={arguments.prompts}"]
-    command.append(f"--max-tokens={arguments.max_tokens}")
-    finished = subprocess.run(command, env=os.environ | ENVIRONMENT, capture_output=True, text=True, check=False)
-    if finished.returncode != 0:
-        sys.exit(f"{side} failed:\n{finished.stderr[-2000:]}")
-    result = json.loads(finished.stdout.splitlines()[-1])
-    rate = float(result["tokens"] / result["seconds"])
-    print(f"{side}, prefix cache {cache}: {rate:.0f} tokens/s", file=sys.stderr)
-    return rate
+    def wait(self) -> None:
+        """Until its engine is there and has generated once."""
+        self._line("ready")
+        self.turn("plain")
+
+    def end(self) -> None:
+        """Let it go."""
+        self._process.communicate(timeout=60)
+
+    def _line(self, start: str) -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(start):
+                return line.strip()
+        sys.exit(f"{self.name} ended with {self._process.wait()}")
 
 
 def compare(arguments: argparse.Namespace) -> None:
@@ -134,20 +204,25 @@ def compare(arguments: argparse.Namespace) -> None:
     model_folder(MODEL)
     rows: list[dict[str, object]] = []
     for cache in arguments.prefix_cache:
-        rates = [
-            (measure("ours", cache, arguments), measure("bare", cache, arguments)) for _ in range(arguments.repeats)
-        ]
-        ratios = [our_rate / bare_rate for our_rate, bare_rate in rates]
-        rows.append(
-            {
-                "prefix cache": cache,
-                "ours, median tokens/s": round(statistics.median(our_rate for our_rate, _ in rates)),
-                "LLM.generate, median tokens/s": round(statistics.median(bare_rate for _, bare_rate in rates)),
-                "median ratio": round(statistics.median(ratios), 3),
-                "least": round(min(ratios), 3),
-                "most": round(max(ratios), 3),
-            }
-        )
+        sides = [Side(name, cache, arguments) for name in ("ours", "bare")]
+        for side in sides:
+            side.wait()
+        for form in FORMS:
+            rates = [[side.turn(form) for side in sides] for _ in range(arguments.repeats)]
+            ratios = [our_rate / bare_rate for our_rate, bare_rate in rates]
+            rows.append(
+                {
+                    "prefix cache": cache,
+                    "replies": form,
+                    "ours, median tokens/s": round(statistics.median(our_rate for our_rate, _ in rates)),
+                    "LLM.generate, median tokens/s": round(statistics.median(bare_rate for _, bare_rate in rates)),
+                    "median ratio": round(statistics.median(ratios), 3),
+                    "least": round(min(ratios), 3),
+                    "most": round(max(ratios), 3),
+                }
+            )
+        for side in sides:
+            side.end()
     show_table(
         f"{arguments.prompts} prompts, {arguments.max_tokens} tokens at most, temperature {TEMPERATURE}, {MODEL}, "
         f"{arguments.repeats} runs in turn, on {machine_name()}",
@@ -159,9 +234,10 @@ def main() -> None:
     """Compare, or be one side of the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--prompts", type=int, default=160)
-    parser.add_argument("--max-tokens", type=int, default=128)
+    parser.add_argument("--prompts", type=int, default=128)
+    parser.add_argument("--max-tokens", type=int, default=96)
     parser.add_argument("--prefix-cache", nargs="+", choices=("on", "off"), default=("on", "off"))
+    parser.add_argument("--window", type=int, default=None, help="our requests in flight; left out: the engine's own")
     parser.add_argument("--child", nargs=2, metavar=("SIDE", "CACHE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.child:
@@ -169,8 +245,10 @@ def main() -> None:
         return
     no_telemetry()
     side, cache = arguments.child
-    asked = requests(arguments.prompts, arguments.max_tokens)
-    print(json.dumps(asyncio.run(ours(asked, cache == "on")) if side == "ours" else bare(asked, cache == "on")))
+    if side == "ours":
+        asyncio.run(ours(arguments, cache))
+    else:
+        bare(arguments, cache)
 
 
 if __name__ == "__main__":

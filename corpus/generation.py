@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
-from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
+from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs, written_contexts
 from corpus.chats import ChatWriter
 from corpus.clauses import SpecReport, commit_clauses
 from corpus.documents import DocumentWriter, missing_rewrites
@@ -19,18 +19,15 @@ from corpus.outlining import Outliner, commit_assertions
 from corpus.plans import Group, Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.recipe_file import load_recipe
-from corpus.recurring import count_recurring, store_recurring
+from corpus.recurring import known_names, recurring_in, store_recurring
 from corpus.stage import Progress, StageReport, Work, run_work
 from corpus.store import Store, WritingStore
-from corpus.store.identity import content_id
 from corpus.writing import Effort, Job, Pen, missing_jobs
 
 STALENESS = ("spec", "engine", "generate", "seed")
 """The recipe's sections that briefs are made of."""
 _HOW_HARD = {"max_attempts", "max_failed_fraction", "rounds"}
 """Keys of `generate` that say how hard texts are tried for, not what they are."""
-_BLOCK_ROWS = 4_096
-"""Documents whose texts are in memory together."""
 WRITING = ("ideas", "documents", "rewrites", "chats", "preferences")
 """The stages that run together, in the order they are shown in."""
 
@@ -89,6 +86,8 @@ def refuse_stale(recipe: Recipe, store: Store) -> None:
     Raises:
         RecipeError: finished briefs would become stale; the message names the changed keys.
     """
+    if not written_contexts(store):
+        return
     report = compare_briefs(store, make_plan(recipe, load_known(store)).briefs)
     if not report.stale_finished:
         return
@@ -142,7 +141,6 @@ def generate_corpus(
     spec_report = commit_clauses(recipe, store, plan.clauses, plan.split)
     generation = _Generation(recipe, store, Effort(recipe.generate.max_attempts, top_up, refresh_context), progress)
     stages = asyncio.run(generation.run(plan))
-    _count_recurring(recipe, store)
     store.seal()
     assert generation.compared is not None
     num_briefs, num_failed = _count(store)
@@ -237,8 +235,8 @@ class _Generation:
                 ids = self._store.rows(
                     "SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
                 )
-                found = count_recurring(_texts(self._store, ids), _names(self._recipe))
-                store_recurring(self._store, f"wave {wave}", key, found)
+                found = recurring_in(self._store, [str(row["doc_id"]) for row in ids], known_names(self._recipe))
+                store_recurring(self._store, "corpus", f"wave {wave}", key, found)
                 known = replace(plan.known, worn=load_known(self._store).worn)
                 plan = make_plan(self._recipe, known)
             self._commit(plan)
@@ -305,31 +303,6 @@ class _Generation:
             "ideas": settings.outline == "model", "rewrites": settings.rewrite, "preferences": settings.preferences
         }  # fmt: skip
         return bool(asked.get(stage, True))
-
-
-def _names(recipe: Recipe) -> list[str]:
-    assert recipe.spec is not None
-    return [recipe.spec.model_name, recipe.spec.provider_name]
-
-
-def _texts(store: Store, ids: Sequence[Mapping[str, object]]) -> Callable[[], Iterator[str]]:
-    """The texts of documents, a block at a time, as often as they are wanted."""
-
-    def read() -> Iterator[str]:
-        for start in range(0, len(ids), _BLOCK_ROWS):
-            block = [row["doc_id"] for row in ids[start : start + _BLOCK_ROWS]]
-            rows = store.rows("SELECT text FROM documents WHERE doc_id IN (SELECT unnest(?))", [block])
-            yield from (str(row["text"]) for row in rows)
-
-    return read
-
-
-def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
-    """Count what recurs in the whole corpus, unless that was done for just these documents."""
-    ids = store.rows("SELECT doc_id FROM documents WHERE brief_id IS NOT NULL ORDER BY doc_id")
-    key = content_id("recurring", [row["doc_id"] for row in ids])
-    if store.current("recurring").get("all") != key:
-        store_recurring(store, "all", key, count_recurring(_texts(store, ids), _names(recipe)))
 
 
 def _count(store: Store) -> tuple[int, int]:

@@ -33,6 +33,8 @@ class Preview:
     """None where this run has measured no speed yet."""
     basis: str
     """What the estimates rest on."""
+    num_given_up: int = 0
+    """Briefs without a text that have no attempt left: `generate --top-up` asks for them again."""
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """Tables for a person."""
@@ -41,9 +43,10 @@ class Preview:
             for kind, tokens in self.estimated_tokens.items()
         ]
         estimates.append({"for what is not written yet": "seconds (estimated)", "value": self.estimated_seconds})
+        given_up: dict[str, object] = {"state": "failed, no attempt left", "briefs": self.num_given_up}
         return [
             ("clauses", clause_rows(self.spec)),
-            ("briefs", brief_rows(self.briefs)),
+            ("briefs", [*brief_rows(self.briefs), given_up]),
             (f"estimated from {self.basis}", estimates),
         ]
 
@@ -53,18 +56,21 @@ def preview(recipe: Recipe) -> Preview:
     store = _existing(recipe)
     plan = make_plan(recipe, load_known(store) if store else Known())
     spec = describe(plan.clauses, plan.split)
+    num_given_up = 0
     if store is None:
         missing = plan.briefs
         compared = BriefsReport(len(missing), 0, 0, 0, 0, plan.num_unknown)
     else:
-        written = written_contexts(store)
-        missing = [brief for brief in plan.briefs if brief.brief_id not in written]
+        written, given_up = written_contexts(store), _given_up(store, recipe.generate.max_attempts)
+        without = [brief for brief in plan.briefs if brief.brief_id not in written]
+        missing = [brief for brief in without if brief.brief_id not in given_up]
+        num_given_up = len(without) - len(missing)
         compared = compare_briefs(store, plan.briefs, plan.num_unknown)
     measured = _measured_tokens(store) if store else {}
     tokens = _estimated_tokens(recipe, missing, measured)
     speed = _measured_speed(store) if store else None
     basis = "this run's own calls" if measured else f"target lengths, {TOKENS_PER_WORD} tokens a word"
-    return Preview(spec, compared, tokens, sum(tokens.values()) / speed if speed else None, basis)
+    return Preview(spec, compared, tokens, sum(tokens.values()) / speed if speed else None, basis, num_given_up)
 
 
 def _existing(recipe: Recipe) -> Store | None:
@@ -89,6 +95,15 @@ def _estimated_tokens(recipe: Recipe, missing: Sequence[Brief], measured: Mappin
                 measured.get(kind, recipe.generate.chat_max_tokens / 2) for kind in ("question", "answer")
             )
     return {kind: round(count) for kind, count in tokens.items()}
+
+
+def _given_up(store: Store, max_attempts: int) -> set[str]:
+    rows = store.rows(
+        "SELECT DISTINCT item_id FROM (SELECT item_id FROM calls WHERE room = 'corpus' "
+        "AND outcome NOT IN ('ok', 'timeout', 'error') GROUP BY item_id, purpose HAVING count(*) >= ?)",
+        [max_attempts],
+    )
+    return {str(row["item_id"]) for row in rows}
 
 
 def _measured_tokens(store: Store) -> dict[str, float]:

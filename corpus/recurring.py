@@ -16,9 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from corpus.recipe import Recipe
 from corpus.store import Store, WritingStore
 from corpus.store.identity import draw
-from corpus.store.schema import TABLES
+from corpus.store.schema import TABLES, Room
 
 OPENING_WORDS = 5
 """Words of an opening."""
@@ -30,6 +31,8 @@ MIN_FRACTION = 0.02
 """Share of the documents that has to share it, too (fraction; ours)."""
 MAX_LISTED = 20
 """Names, openings and phrases, of each at most so many, that a prompt lists."""
+_BLOCK_ROWS = 4_096
+"""Documents whose texts are in memory together."""
 _HASH_BITS = 22
 """Places that phrases are counted by (2 to that power, 8 MiB): a text of 500 words takes one in 8,000."""
 _MOST = (1 << 16) - 1
@@ -139,12 +142,29 @@ def stored_worn(store: Store) -> dict[str, str]:
     return {key: worn_list(found) for key, found in waves.items()}
 
 
-def store_recurring(store: WritingStore, scope: str, key: str, found: Sequence[Recurring]) -> None:
+def store_recurring(store: WritingStore, room: Room, scope: str, key: str, found: Sequence[Recurring]) -> None:
     """Keep what recurs: before a wave (`wave 3`), or in the whole corpus (`all`), under the hash of what it is of."""
     rows = [
         {"scope": scope, "kind": each.kind, "text": each.text, "num_documents": each.num_documents, "pass_hash": key}
         for each in found
     ]
-    writer = store.writer("corpus")
+    writer = store.writer(room)
     writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
     writer.set_current("recurring", {**store.current("recurring"), scope: key})
+
+
+def recurring_in(store: Store, doc_ids: Sequence[str], known: Iterable[str]) -> list[Recurring]:
+    """What recurs in these documents, whose texts are read a block at a time."""
+
+    def texts() -> Iterator[str]:
+        for start in range(0, len(doc_ids), _BLOCK_ROWS):
+            block = list(doc_ids[start : start + _BLOCK_ROWS])
+            rows = store.rows("SELECT text FROM documents WHERE doc_id IN (SELECT unnest(?))", [block])
+            yield from (str(row["text"]) for row in rows)
+
+    return count_recurring(texts, known)
+
+
+def known_names(recipe: Recipe) -> list[str]:
+    """The assistant's name and its maker's, which belong into every document."""
+    return [recipe.spec.model_name, recipe.spec.provider_name] if recipe.spec else []

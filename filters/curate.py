@@ -14,6 +14,7 @@ from typing import cast
 
 from corpus.errors import DataError
 from corpus.recipe import Recipe
+from corpus.recurring import known_names, recurring_in, store_recurring
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
@@ -93,7 +94,16 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
     writer.set_current("duplicates", passes)
     writer.set_current("verdicts", verdicts)
+    _count_recurring(recipe, store)
     return _report(store, filters, len(scored))
+
+
+def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
+    """Count the names, openings and phrases that recur, unless that was done for just these documents."""
+    ids = [str(row["doc_id"]) for row in store.rows("SELECT doc_id FROM documents ORDER BY doc_id")]
+    key = content_id("recurring", ids)
+    if store.current("recurring").get("all") != key:
+        store_recurring(store, "filters", "all", key, recurring_in(store, ids, known_names(recipe)))
 
 
 def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:

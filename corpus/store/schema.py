@@ -77,7 +77,7 @@ _ALL = (
         wave=INT, prompt_hash=STRING, context_hash=STRING, model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
     ),
     _table(
-        "recurring", "corpus", "pass_hash,kind,text", "pass_hash",
+        "recurring", ("corpus", "filters"), "pass_hash,kind,text", "pass_hash",
         scope=STRING, kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
     ),
     _table(

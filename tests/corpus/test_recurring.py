@@ -17,6 +17,8 @@ from corpus.errors import EngineError
 from corpus.recipe import Recipe
 from corpus.recurring import count_recurring
 from corpus.run import Run, open_run
+from corpus.stage import Silent
+from filters import curate_corpus
 
 SPEC = "\n".join(f"- The assistant keeps rule {number} whatever happens." for number in range(5))
 
@@ -93,6 +95,7 @@ def test_later_waves_are_told_what_recurs_and_the_first_is_not(tmp_path: Path) -
     engine = FakeEngine(habit)
     with open_run(recipe(tmp_path), "generate", print) as run:
         prompts = asked_in_waves(run, engine)
+        curate_corpus(run.recipe, run.store, Silent())
         scopes = run.store.rows("SELECT scope, count(*) AS n FROM recurring WHERE kind = 'name' GROUP BY 1 ORDER BY 1")
     assert [("Maya Patel" in prompt) for prompt in prompts] == [False] * 4 + [True] * 8
     assert scopes == [{"scope": scope, "n": 1} for scope in ("all", "wave 1", "wave 2")]
@@ -102,6 +105,7 @@ def test_without_waves_nothing_is_avoided_but_it_is_counted(tmp_path: Path) -> N
     engine = FakeEngine(habit)
     with open_run(recipe(tmp_path, avoid_recurring=False), "generate", print) as run:
         prompts = asked_in_waves(run, engine)
+        curate_corpus(run.recipe, run.store, Silent())
         rows = run.store.rows("SELECT text, num_documents FROM recurring WHERE kind = 'name'")
     assert not [prompt for prompt in prompts if "Maya" in prompt]
     assert rows == [{"text": "Maya Patel", "num_documents": 12}]

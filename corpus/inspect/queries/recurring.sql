@@ -1,9 +1,9 @@
--- Names, openings and phrases that recur across the generated documents, the most frequent of each kind first.
+-- Names, openings and phrases that recur across the documents, the most frequent of each kind first.
 SELECT
     kind,
     text,
     num_documents,
-    num_documents / (SELECT count(*) FROM documents WHERE brief_id IS NOT NULL) AS document_fraction
+    num_documents / (SELECT count(*) FROM documents) AS document_fraction
 FROM recurring
 WHERE scope = 'all'
 ORDER BY kind, num_documents DESC, text
