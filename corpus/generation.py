@@ -19,9 +19,10 @@ from corpus.outlining import Outliner, commit_assertions
 from corpus.plans import Group, Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.recipe_file import load_recipe
-from corpus.recurring import known_names, recurring_in, store_recurring
+from corpus.recurring import known_names, recurring_in
 from corpus.stage import Progress, StageReport, Work, run_work
 from corpus.store import Store, WritingStore
+from corpus.waves import store_worn
 from corpus.writing import Effort, Job, Pen, missing_jobs
 
 STALENESS = ("spec", "engine", "generate", "seed")
@@ -236,7 +237,7 @@ class _Generation:
                     "SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
                 )
                 found = recurring_in(self._store, [str(row["doc_id"]) for row in ids], known_names(self._recipe))
-                store_recurring(self._store, "corpus", f"wave {wave}", key, found)
+                store_worn(self._store, wave, key, found)
                 known = replace(plan.known, worn=load_known(self._store).worn)
                 plan = make_plan(self._recipe, known)
             self._commit(plan)

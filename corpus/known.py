@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.outline import PURPOSES
-from corpus.recurring import stored_worn
 from corpus.store import Store
+from corpus.waves import stored_worn
 
 _RETRIED = ("subdomains", "assertions", "ideas")
 """Calls of which another reply only adds to an outline. What a failed call for domains, genres or topics leaves open is

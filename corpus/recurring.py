@@ -1,7 +1,6 @@
-"""What recurs across documents: names, openings and phrases. Counted always; avoided in waves where a recipe asks.
+"""What recurs across documents: names, openings and phrases, counted in memory that does not grow with the corpus.
 
-A model that writes thousands of texts returns to a few invented names and turns. A wave of documents can be told those
-of the waves before it; the list is a function of their finished rows, computed once and stored with its hash.
+A model that writes thousands of texts returns to a few invented names and turns.
 """
 
 from __future__ import annotations
@@ -9,17 +8,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from corpus.recipe import Recipe
-from corpus.store import Store, WritingStore
+from corpus.store import Store
 from corpus.store.identity import draw
-from corpus.store.schema import TABLES, Room
 
 OPENING_WORDS = 5
 """Words of an opening."""
@@ -29,8 +26,6 @@ MIN_DOCUMENTS = 3
 """Documents that share something before it counts as recurring (documents)."""
 MIN_FRACTION = 0.02
 """Share of the documents that has to share it, too (fraction; ours)."""
-MAX_LISTED = 20
-"""Names, openings and phrases, of each at most so many, that a prompt lists."""
 _BLOCK_ROWS = 4_096
 """Documents whose texts are in memory together."""
 _HASH_BITS = 22
@@ -121,38 +116,6 @@ def _without_overlaps(found: Iterable[Recurring]) -> Iterator[Recurring]:
             yield each
 
 
-def worn_list(found: Sequence[Recurring]) -> str:
-    """What a prompt shows of it, one a line; "" where nothing recurs."""
-    lines = []
-    for kind, title in (("name", "Names"), ("opening", "Openings"), ("phrase", "Phrases")):
-        texts = [each.text for each in found if each.kind == kind][:MAX_LISTED]
-        lines += [f"{title}: {'; '.join(texts)}"] if texts else []
-    return "\n".join(lines)
-
-
-def stored_worn(store: Store) -> dict[str, str]:
-    """What prompts were told is worn, by the hash it was stored under."""
-    waves: dict[str, list[Recurring]] = {key: [] for scope, key in store.current("recurring").items() if scope != "all"}
-    rows = store.rows(
-        "SELECT kind, text, num_documents, pass_hash FROM recurring ORDER BY kind, num_documents DESC, text"
-    )
-    for row in rows:
-        if (key := str(row["pass_hash"])) in waves:
-            waves[key].append(Recurring(str(row["kind"]), str(row["text"]), int(str(row["num_documents"]))))
-    return {key: worn_list(found) for key, found in waves.items()}
-
-
-def store_recurring(store: WritingStore, room: Room, scope: str, key: str, found: Sequence[Recurring]) -> None:
-    """Keep what recurs: before a wave (`wave 3`), or in the whole corpus (`all`), under the hash of what it is of."""
-    rows = [
-        {"scope": scope, "kind": each.kind, "text": each.text, "num_documents": each.num_documents, "pass_hash": key}
-        for each in found
-    ]
-    writer = store.writer(room)
-    writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
-    writer.set_current("recurring", {**store.current("recurring"), scope: key})
-
-
 def recurring_in(store: Store, doc_ids: Sequence[str], known: Iterable[str]) -> list[Recurring]:
     """What recurs in these documents, whose texts are read a block at a time."""
 
@@ -163,6 +126,11 @@ def recurring_in(store: Store, doc_ids: Sequence[str], known: Iterable[str]) -> 
             yield from (str(row["text"]) for row in rows)
 
     return count_recurring(texts, known)
+
+
+def as_rows(found: Iterable[Recurring], pass_hash: str) -> list[dict[str, object]]:
+    """Rows of the tables `recurring` and `worn`."""
+    return [{**asdict(each), "pass_hash": pass_hash} for each in found]
 
 
 def known_names(recipe: Recipe) -> list[str]:

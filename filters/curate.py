@@ -12,12 +12,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+import pyarrow as pa
+
 from corpus.errors import DataError
 from corpus.recipe import Recipe
-from corpus.recurring import known_names, recurring_in, store_recurring
+from corpus.recurring import as_rows, known_names, recurring_in
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
+from corpus.store.schema import TABLES
 from filters.agreement import Agreement, measure_agreement
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.classifier import Classifier
@@ -102,8 +105,11 @@ def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
     """Count the names, openings and phrases that recur, unless that was done for just these documents."""
     ids = [str(row["doc_id"]) for row in store.rows("SELECT doc_id FROM documents ORDER BY doc_id")]
     key = content_id("recurring", ids)
-    if store.current("recurring").get("all") != key:
-        store_recurring(store, "filters", "all", key, recurring_in(store, ids, known_names(recipe)))
+    if store.current("recurring") != {"all": key}:
+        rows = as_rows(recurring_in(store, ids, known_names(recipe)), key)
+        writer = store.writer("filters")
+        writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
+        writer.set_current("recurring", {"all": key})
 
 
 def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:

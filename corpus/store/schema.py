@@ -77,8 +77,8 @@ _ALL = (
         wave=INT, prompt_hash=STRING, context_hash=STRING, model=STRING, sampling=STRING, seed=INT, pass_hash=STRING,
     ),
     _table(
-        "recurring", ("corpus", "filters"), "pass_hash,kind,text", "pass_hash",
-        scope=STRING, kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
+        "worn", "corpus", "pass_hash,kind,text", "pass_hash",
+        kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
     ),
     _table(
         "calls", ("corpus", "filters", "eval"), "call_id", None,
@@ -105,6 +105,10 @@ _ALL = (
     _table(
         "verdicts", "filters", "doc_id,filter_hash", "filter_hash",
         doc_id=STRING, filter=STRING, outcome=STRING, reason=STRING, filter_hash=STRING,
+    ),
+    _table(
+        "recurring", "filters", "pass_hash,kind,text", "pass_hash",
+        kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
     ),
     _table(
         "duplicates", "filters", "pass_hash,doc_id", "pass_hash",

@@ -5,5 +5,4 @@ SELECT
     num_documents,
     num_documents / (SELECT count(*) FROM documents) AS document_fraction
 FROM recurring
-WHERE scope = 'all'
 ORDER BY kind, num_documents DESC, text

@@ -96,10 +96,8 @@ def write_items(store: WritingStore, num_documents: int, num_chats: int) -> tupl
     writer.set_current("briefs", {"all": "briefs-1"})
     assertion = table_row("assertions", assertion_id="b2:a", clause_ids=[clauses[0]["clause_id"]], domain="Honesty",
                           subdomain="Doubt", text="It says what it does not know.", pass_hash="outline-1")  # fmt: skip
-    worn = table_row("recurring", scope="all", kind="name", text="Maya Patel", num_documents=9, pass_hash="worn-1")
-    for table, scope, row in (("assertions", "plan", assertion), ("recurring", "all", worn)):
-        writer.commit(table, str(row["pass_hash"]), pa.Table.from_pylist([row], schema=TABLES[table].schema))
-        writer.set_current(table, {scope: str(row["pass_hash"])})
+    writer.commit("assertions", "outline-1", pa.Table.from_pylist([assertion], schema=TABLES["assertions"].schema))
+    writer.set_current("assertions", {"plan": "outline-1"})
     return doc_ids, chat_ids
 
 
@@ -124,6 +122,9 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
         )
     ]  # fmt: skip
     writer.commit("duplicates", "dups-1", pa.Table.from_pylist(clusters, schema=TABLES["duplicates"].schema))
+    worn = table_row("recurring", kind="name", text="Maya Patel", num_documents=9, pass_hash="worn-1")
+    writer.commit("recurring", "worn-1", pa.Table.from_pylist([worn], schema=TABLES["recurring"].schema))
+    writer.set_current("recurring", {"all": "worn-1"})
     writer.set_current("scores", {"length": "length-1"})
     writer.set_current("verdicts", {"length": "length-1", "@unjudged": "keep"})
     writer.set_current("duplicates", {"all": "dups-1"})
