@@ -112,7 +112,7 @@ def _peer(script: str, *more: str) -> Callable[[Path, str, Job], list[str]]:
 
 
 def _datatrove_text(row: Row) -> object:
-    results = row["metadata"]["rollout_results"]  # type: ignore[index]
+    results = row["metadata"]["rollout_results"]
     return results[0]["text"] if results else None
 
 

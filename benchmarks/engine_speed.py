@@ -111,7 +111,7 @@ async def ours(arguments: argparse.Namespace, cache: str) -> None:
                 "benchmark",
                 asked,
                 write,
-                lambda made, rows=rows: rows.extend(made["calls"]),  # type: ignore[misc]
+                lambda made, rows=rows: rows.extend(made["calls"]),
                 max_in_flight=engine.max_in_flight,
                 progress=Silent(),
             )

@@ -71,6 +71,8 @@ def make_plan(recipe: Recipe, known: Known | None = None, *, again: bool = False
         raise RecipeError("the recipe has no `spec`, so there is nothing to generate from; give spec.path")
     clauses = check_spec(recipe.spec)
     split = split_clauses(clauses, recipe.spec.hold_out.fraction, recipe.seed)
+    if recipe.generate.preference_pairs is not None:
+        load_pairs(recipe.generate.preference_pairs)  # said before a run is made, not when the first pair is wanted
     plan = Plan(recipe, clauses, split, known or Known(), again)
     num_asked = recipe.generate.documents + recipe.generate.chats
     if num_asked and not any(clause.kind in BRIEFED for clause in plan.usable):

@@ -60,7 +60,8 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("name", "opening", "phrase")}
     by_hash = np.zeros(1 << _HASH_BITS, dtype=np.uint16)
     num_texts = 0
-    for num_texts, text in enumerate(texts(), 1):  # noqa: B007  # the count is wanted after the loop
+    for text in texts():
+        num_texts += 1
         words = _words(text)
         places = np.unique(_hashes(words))
         by_hash[places] = np.minimum(by_hash[places], _MOST - 1) + 1

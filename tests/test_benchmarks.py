@@ -168,7 +168,7 @@ SCHEMAS = st.recursive(
 )  # fmt: skip
 
 
-def obeys(value: object, schema: dict, root: dict) -> bool:  # type: ignore[type-arg]
+def obeys(value: object, schema: dict, root: dict) -> bool:
     """A second reading of the same parts of JSON Schema, to hold against the first."""
     if "$ref" in schema:
         return obeys(value, root["$defs"]["leaf"], root)

@@ -67,11 +67,11 @@ def test_an_answer_with_reasoning_is_two_chats_that_know_each_other(tmp_path: Pa
     for row in rows:
         twin = twins[str(row["twin_id"])]
         assert (twin["twin_id"], twin["reasoning"]) == (row["chat_id"], not row["reasoning"])
-        question, answer = row["messages"]  # type: ignore[misc]
-        assert question == twin["messages"][0]  # type: ignore[index]
-        text = answer["content"]  # type: ignore[index]
+        question, answer = row["messages"]
+        assert question == twin["messages"][0]
+        text = answer["content"]
         assert ("HIDDEN" in text) is row["reasoning"] is text.startswith("<think>\n")
-        assert text.endswith(twin["messages"][1]["content"].rpartition("\n\n")[2])  # type: ignore[index]
+        assert text.endswith(twin["messages"][1]["content"].rpartition("\n\n")[2])
 
 
 @pytest.mark.parametrize(
@@ -193,4 +193,4 @@ def test_a_broken_pair_names_its_line(tmp_path: Path, line: str, said: str) -> N
 
 def test_pairs_that_are_not_there_are_told_before_a_run_is_made(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read"):
-        make_plan(recipe(tmp_path, preferences=3, preference_pairs=tmp_path / "none.jsonl")).briefs  # noqa: B018
+        make_plan(recipe(tmp_path, preferences=3, preference_pairs=tmp_path / "none.jsonl"))

@@ -44,7 +44,7 @@ def as_parts(messages: Messages) -> dict[str, object]:
 
 def with_a_system_column(row: Mapping[str, object], name: str) -> dict[str, object]:
     column = next(iter(row))
-    turns = list(row[column])  # type: ignore[call-overload]
+    turns = list(row[column])
     return {column: turns[1:], name: turns[0].get("content", turns[0].get("value"))}
 
 

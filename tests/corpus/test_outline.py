@@ -55,7 +55,7 @@ def prose(request: Request) -> str:
 
 
 def asks_for(request: Request, name: str) -> bool:
-    return request.schema is not None and name in request.schema["properties"]  # type: ignore[operator]
+    return request.schema is not None and name in request.schema["properties"]
 
 
 def model(request: Request) -> str:
@@ -233,9 +233,9 @@ def test_clauses_that_no_assertion_rests_on_are_told_and_taken_up(tmp_path: Path
     with open_run(recipe(tmp_path), "generate", print) as run:
         said = generated(run, FakeEngine(forgets)).notes
         assert any("covered by no assertion" in note and "--top-up" in note for note in said)
-        left = len(make_plan(run.recipe, load_known(run.store)).outline.uncovered())  # type: ignore[union-attr]
+        left = len(make_plan(run.recipe, load_known(run.store)).outline.uncovered())
         generated(run, FakeEngine(model), top_up=True)
-        assert len(make_plan(run.recipe, load_known(run.store)).outline.uncovered()) < left  # type: ignore[union-attr]
+        assert len(make_plan(run.recipe, load_known(run.store)).outline.uncovered()) < left
 
 
 def test_ideas_that_come_twice_count_once_and_a_genre_without_ideas_ends(tmp_path: Path) -> None:
