@@ -47,7 +47,7 @@ def run(
     from corpus import check_plan, generate_corpus, refuse_stale, rounds_left
     from corpus.console import show_result, show_table
     from corpus.inspect import funnel, write_report
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
     from corpus.run import recorded
 
     wanted = STEPS[: STEPS.index(until) + 1]

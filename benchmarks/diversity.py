@@ -32,7 +32,7 @@ from corpus.console import show_progress, show_table
 from corpus.engine import CallFailed, Engine, Reply, Request, open_engine, outcome_of
 from corpus.hardware import machine_name
 from corpus.recipe import EngineSettings
-from corpus.recipe_file import load_recipe
+from corpus.recipe.file import load_recipe
 from corpus.run import open_run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +60,15 @@ class BothArms:
     def max_in_flight(self) -> int:
         """Half of the other engine's: each request becomes two."""
         return max(1, self._engine.max_in_flight // 2)
+
+    @property
+    def context_tokens(self) -> int | None:
+        """The other engine's."""
+        return self._engine.context_tokens
+
+    def count_tokens(self, request: Request) -> int:
+        """The other engine's: with the idea a prompt is the longer one."""
+        return self._engine.count_tokens(request)
 
     async def complete(self, request: Request) -> Reply:
         """The reply to the request as it is; an outline's requests are asked once."""

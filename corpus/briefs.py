@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import pyarrow as pa
@@ -97,7 +97,7 @@ def make_brief(
     model = engine_identity(recipe.engine)
     stance = recipe.generate.stance
     brief_id = content_id(
-        "brief", kind, asdict(subject), genre.hash if genre else None, question_kind, idea, stance, prompt_hash, model,
+        "brief", kind, vars(subject), genre.hash if genre else None, question_kind, idea, stance, prompt_hash, model,
         sampling, recipe.seed, variant,
     )  # fmt: skip
     return Brief(
@@ -190,7 +190,7 @@ def commit_briefs(recipe: Recipe, store: WritingStore, briefs: Sequence[Brief], 
 def brief_row(brief: Brief, pass_hash: str) -> dict[str, object]:
     """A row of the `briefs` table."""
     lists = {"clause_ids": list(brief.clause_ids), "assertion_ids": list(brief.assertion_ids)}
-    return {**asdict(brief), **lists, "pass_hash": pass_hash}
+    return {**vars(brief), **lists, "pass_hash": pass_hash}
 
 
 def brief_of(row: Mapping[str, object]) -> Brief:

@@ -38,7 +38,7 @@ def opened(
     `fits` looks at the recipe beside the run as it is, and may refuse it before anything of it is kept.
     """
     from corpus.console import say, show_progress
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
     from corpus.run import open_run
 
     recipe = load_recipe(path, overrides or ())
@@ -55,7 +55,7 @@ def opened(
 
 def run_folder_of(path: Path, overrides: Sequence[str] | None = None) -> Path:
     """The folder of a recipe's run, for verbs that only read; a run folder is its own, whatever its recipe says."""
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
     from corpus.run import run_folder
 
     return path if path.is_dir() else run_folder(load_recipe(path, overrides or ()))

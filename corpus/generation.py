@@ -18,7 +18,7 @@ from corpus.models import chat_token_counter, token_counter
 from corpus.outlining import Outliner, commit_assertions
 from corpus.plans import Group, Plan, make_plan
 from corpus.recipe import Recipe
-from corpus.recipe_file import load_recipe
+from corpus.recipe.file import load_recipe
 from corpus.recurring import known_names, recurring_in
 from corpus.stage import Progress, StageReport, Work, run_work
 from corpus.store import Store, WritingStore

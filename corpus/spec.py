@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from corpus.errors import SpecError
 from corpus.spec_kinds import ClauseKind, shorten
@@ -64,6 +65,12 @@ def parse_spec(source: str) -> list[Clause]:
     Raises:
         SpecError: no clause is a rule or a value, so there is nothing to write about.
     """
+    return list(_parse_once(source))
+
+
+@lru_cache(maxsize=2)
+def _parse_once(source: str) -> tuple[Clause, ...]:
+    """A verb checks its spec before it makes a run of it, and then reads the copy that the run keeps."""
     clauses = SpecReader(source).clauses
     if not any(clause.kind in ("rule", "value") for clause in clauses):
         counts = Counter(clause.kind for clause in clauses)
@@ -72,7 +79,7 @@ def parse_spec(source: str) -> list[Clause]:
             f"The spec states no rule and no value; it has {found}. Write each rule as a bullet, a numbered "
             "line or a paragraph, outside code fences, notes and sections of definitions."
         )
-    return clauses
+    return tuple(clauses)
 
 
 def segments(source: str) -> list[Segment]:

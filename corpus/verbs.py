@@ -28,7 +28,7 @@ def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
     """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
     from corpus import preview_run
     from corpus.console import show_table
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
 
     for title, rows in preview_run(load_recipe(recipe, override or ())).tables():
         show_table(title, rows)

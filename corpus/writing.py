@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import cast
 
 import prompts
@@ -117,17 +117,19 @@ class Pen:
         self.names = {"model_name": recipe.spec.model_name, "provider_name": recipe.spec.provider_name}
         self._engine = engine
         self._effort = effort
+        self.stance = cache(self._stance)
+        """The note on where reasons come from, for a stance."""
+        self.note = cache(self._note)
+        """The note on the form of a reply, by its name."""
 
     def principle(self, brief: Brief) -> dict[str, str]:
         """The names, and how prompts show what a brief is about."""
         return {**self.names, "headings": self.shown.headings(brief), "principles": self.shown.principles(brief)}
 
-    def stance(self, stance: str) -> str:
-        """The note on where reasons come from."""
+    def _stance(self, stance: str) -> str:
         return prompts.load(f"stance_{stance}").text(model_name=self.names["model_name"])
 
-    def note(self, name: str) -> str:
-        """A note on the form of a reply."""
+    def _note(self, name: str) -> str:
         note = prompts.load(name)
         return note.text(**{name: self.names[name] for name in note.variables})
 

@@ -51,7 +51,7 @@ def arms_table(store: Store) -> list[ArmRow]:
     Raises:
         RecipeError: the run's recipe cannot be read.
     """
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
     from eval.arms import arms_table as make
 
     return make(store, load_recipe(store.root).arms)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section, Settings
-from corpus.recipe_file import explain
+from corpus.recipe.file import explain
 from corpus.store import Store
 from eval.material import Material
 from eval.perplexity import PerplexitySettings, load_texts

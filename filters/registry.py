@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section
-from corpus.recipe_file import explain
+from corpus.recipe.file import explain
 from corpus.stage import Progress
 from corpus.store import Store
 from filters.base import Filter, TextFilter

@@ -30,7 +30,7 @@ from text_diversity import (
     most_common_opening,
 )
 
-from corpus.engine import CallFailed, Message, Reply, Request, outcome_of
+from corpus.engine import CallFailed, Engine, Message, Reply, Request, outcome_of
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=6), min_size=2, max_size=6)
 
@@ -127,6 +127,11 @@ def test_without_its_idea_a_request_is_the_same_but_for_it() -> None:
     assert without_idea(SHORT, []) == replace(SHORT, opening="")
     with pytest.raises(AssertionError, match="shows no idea"):
         without_idea(LONG, ["It is for a pilot."])
+
+
+def test_what_stands_in_for_an_engine_has_all_that_an_engine_has() -> None:
+    members = {name for name in vars(Engine) if not name.startswith("_")} | {"__aenter__", "__aexit__"}
+    assert {"complete", "context_tokens"} <= members <= set(dir(BothArms))
 
 
 def test_both_arms_are_asked_of_one_engine_and_the_run_gets_the_reply_to_its_own_request() -> None:

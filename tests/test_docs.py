@@ -20,7 +20,7 @@ from pydantic import BaseModel
 import specmill
 from corpus.inspect.named import named_queries
 from corpus.recipe import Recipe
-from corpus.recipe_file import _section_in, load_recipe
+from corpus.recipe.file import _section_in, load_recipe
 from corpus.store.schema import TABLES
 from filters.registry import SETTINGS as FILTERS
 from filters.registry import TURNS

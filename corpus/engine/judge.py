@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 import prompts
 from corpus.engine.calls import ask
 from corpus.engine.protocol import Engine, Message, Outcome, Request
-from corpus.recipe_file import explain
+from corpus.recipe.file import explain
 
 
 class JudgeReply(BaseModel):

@@ -63,10 +63,11 @@ class Look:
         return list(self.table(query, parameters).to_pylist())
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        connection = views.connect(self._snapshot)
+        made = views.Views()
+        made.show(self._snapshot)
         if self._sandboxed:
-            views.lock_down(connection, self.root)
-        return connection
+            views.lock_down(made.connection, self.root)
+        return made.connection
 
     def _leave_out_corrupt(self, error: duckdb.Error) -> None:
         """Take the corrupt parts out of the look, or raise `error` again if every part reads back."""

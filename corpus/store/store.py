@@ -30,6 +30,7 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Look at the run in `root`, without a lock."""
         self.root = root
+        self._views: views.Views | None = None
 
     def query(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
         """Answer SQL of ours over the views, everything written so far included.
@@ -40,14 +41,16 @@ class Store:
         seen = snapshot.take_snapshot(self.root)
         if seen.faults:
             raise seen.faults[0]
-        with views.connect(seen, sql) as connection:
-            try:
-                return views.run_query(connection, sql, parameters)
-            except duckdb.Error as error:
-                corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
-                if corrupt:
-                    raise parts.corrupt_error(corrupt[0], str(error)) from error
-                raise
+        self._views = self._views or views.Views()
+        try:
+            self._views.show(seen, sql)
+            return views.run_query(self._views.connection, sql, parameters)
+        except duckdb.Error as error:
+            self._views = None  # half of its views may be of another moment
+            corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
+            if corrupt:
+                raise parts.corrupt_error(corrupt[0], str(error)) from error
+            raise
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, object]]:
         """`query`, as one dictionary a row."""

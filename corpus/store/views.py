@@ -34,20 +34,46 @@ _NOT_REWRITTEN = "AND doc_id NOT IN (SELECT parent_id FROM documents WHERE paren
 """Of two versions of a document only the second is one to train on."""
 
 
-def connect(snapshot: Snapshot, sql: str | None = None) -> duckdb.DuckDBPyConnection:
-    """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated` and `curated_chats`; nothing is locked yet.
+class Views:
+    """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated` and `curated_chats` of one run; nothing is locked yet.
 
-    With `sql`, only the views are made whose names stand in it: a view costs some milliseconds, and rooms ask often.
+    Rooms ask often, and a connection costs 10 ms, a view some more: both are kept, and of the views only those are
+    made anew whose rows or current hashes have changed.
     """
-    connection = duckdb.connect(":memory:")
-    wanted = _needed(_WORD.findall(sql)) if sql is not None else {*TABLES, *_CURATED}
-    for table in TABLES.values():
-        if table.name in wanted:
-            _make_views(connection, table, snapshot)
-    for view, (table_name, key) in _CURATED.items():
-        if view in wanted:
-            _make_curated(connection, view, table_name, key, snapshot)
-    return connection
+
+    def __init__(self) -> None:
+        self.connection = duckdb.connect(":memory:")
+        self._made: dict[str, object] = {}
+        """What each view was made of."""
+
+    def show(self, snapshot: Snapshot, sql: str | None = None) -> None:
+        """Bring the views to a moment: with `sql`, those whose names stand in it; else all."""
+        wanted = _needed(_WORD.findall(sql)) if sql is not None else {*TABLES, *_CURATED}
+        for table in TABLES.values():
+            if table.name in wanted and self._is_new(table.name, _state(table, snapshot)):
+                _make_views(self.connection, table, snapshot)
+        for view, (table_name, key) in _CURATED.items():
+            if view in wanted and self._is_new(view, (snapshot.current.get("verdicts"), _has_duplicates(snapshot))):
+                _make_curated(self.connection, view, table_name, key, snapshot)
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self.connection.close()
+
+    def _is_new(self, view: str, state: object) -> bool:
+        known = view in self._made and self._made[view] == state
+        self._made[view] = state
+        return not known
+
+
+def _state(table: Table, snapshot: Snapshot) -> object:
+    """What a table's views are made of. A journal only grows, and where it is sealed there is one part more."""
+    parts, num_journal_rows = snapshot.parts.get(table.name, []), len(snapshot.journal.get(table.name, ()))
+    return tuple(parts), num_journal_rows, snapshot.current.get(table.name)
+
+
+def _has_duplicates(snapshot: Snapshot) -> bool:
+    return "duplicates" in snapshot.current
 
 
 def _needed(names: Iterable[str]) -> set[str]:
@@ -66,7 +92,7 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     journal = rows_table(table, snapshot.journal.get(table.name, ()))
     connection.register("_rows", journal)
     # A copy, not the Arrow table: the sandbox closes the door through which DuckDB would look at it.
-    connection.execute(f"CREATE TEMP TABLE _journal_{table.name} AS SELECT {columns} FROM _rows")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _journal_{table.name} AS SELECT {columns} FROM _rows")
     connection.unregister("_rows")
     source = f"SELECT {columns} FROM _journal_{table.name}"
     parts = snapshot.parts.get(table.name, [])
@@ -76,10 +102,10 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
         source = f"SELECT {columns} FROM ({read} UNION ALL BY NAME {source})"
     refreshed = _REFRESHED if table.stale_unless == "brief_id -> briefs" else ""
     connection.execute(
-        f"CREATE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
+        f"CREATE OR REPLACE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
         f"SELECT *, {_stale(table, snapshot)} AS stale FROM rows"
     )
-    connection.execute(f"CREATE VIEW {table.name} AS SELECT {columns} FROM all_{table.name} WHERE NOT stale")
+    connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS SELECT {columns} FROM all_{table.name} WHERE NOT stale")
 
 
 def _stale(table: Table, snapshot: Snapshot) -> str:
@@ -95,13 +121,13 @@ def _stale(table: Table, snapshot: Snapshot) -> str:
 def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, key: str, snapshot: Snapshot) -> None:
     """What every current filter keeps and what survives its cluster; nothing before curation has finished once."""
     verdicts = snapshot.current.get("verdicts")
-    if verdicts is None or "duplicates" not in snapshot.current:
-        connection.execute(f"CREATE VIEW {view} AS SELECT * FROM {table} WHERE false")
+    if verdicts is None or not _has_duplicates(snapshot):
+        connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table} WHERE false")
         return
     kept = "('keep', 'unjudged')" if verdicts.get("@unjudged") == "keep" else "('keep')"
     num_filters = sum(1 for scope in verdicts if not scope.startswith("@"))
     connection.execute(f"""
-        CREATE VIEW {view} AS
+        CREATE OR REPLACE VIEW {view} AS
         SELECT * FROM {table}
         WHERE {num_filters} = (
             SELECT count(*) FROM verdicts WHERE verdicts.doc_id = {table}.{key} AND outcome IN {kept}

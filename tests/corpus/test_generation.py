@@ -302,7 +302,7 @@ def test_briefs_are_a_function_of_the_recipe(tmp_path: Path) -> None:
 
 
 def test_a_run_moved_to_another_place_is_the_same_run(tmp_path: Path) -> None:
-    from corpus.recipe_file import load_recipe
+    from corpus.recipe.file import load_recipe
 
     with open_run(recipe(tmp_path), "generate", print) as run:
         written(run, FakeEngine(prose))

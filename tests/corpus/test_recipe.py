@@ -8,7 +8,7 @@ import pytest
 
 from corpus.errors import RecipeError
 from corpus.recipe import Recipe, Section
-from corpus.recipe_file import load_recipe
+from corpus.recipe.file import load_recipe
 
 GOOD = """
 name: test
@@ -118,7 +118,7 @@ def test_the_hash_of_a_recipe_ignores_where_things_lie(tmp_path: Path) -> None:
 
 
 def sections(model: type[Section] = Recipe) -> list[type[Section]]:
-    from corpus.recipe_file import _section_in
+    from corpus.recipe.file import _section_in
 
     below = [_section_in(field.annotation) for field in model.model_fields.values()]
     inner = [each for each in below if each is not None and issubclass(each, Section)]

@@ -1,0 +1,112 @@
+"""The recipe: one YAML file that says everything a run does, read into frozen models.
+
+Unknown keys are refused with the nearest known one. The settings of one filter or one eval task are checked by
+their own room when a verb of that room loads the recipe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, NonNegativeInt, model_validator
+
+from corpus.recipe.base import Name, Section, Settings, names_of
+from corpus.recipe.curate import Curate, Duplicates
+from corpus.recipe.engine import EngineSettings
+from corpus.recipe.evaluate import Eval
+from corpus.recipe.generate import Generate, GenreSettings
+from corpus.recipe.mix import Mix
+from corpus.recipe.spec import HoldOut, Spec
+from corpus.recipe.train import Lora, StageSettings, Train
+from corpus.store.identity import content_id
+
+__all__ = [
+    "Curate",
+    "Duplicates",
+    "EngineSettings",
+    "Eval",
+    "Generate",
+    "GenreSettings",
+    "HoldOut",
+    "Lora",
+    "Mix",
+    "Recipe",
+    "Section",
+    "Settings",
+    "Spec",
+    "StageSettings",
+    "Train",
+]
+
+
+class Recipe(Section):
+    """Everything a run does."""
+
+    name: Name
+    """The run's name: its folder under `runs`."""
+    runs: Path = Path("runs")
+    """Where runs live; the only path that is relative to the working directory."""
+    seed: NonNegativeInt = 17
+    """Every random choice of the run is drawn from it."""
+    spec: Spec | None = None
+    """Left out: a run of imported rows."""
+    engine: EngineSettings = EngineSettings()
+    """The engine that writes documents and chats."""
+    engines: dict[Name, EngineSettings] = Field({})
+    """Other engines, by name: one that a filter asks, such as `judge`. One that nothing names is refused."""
+    generate: Generate = Generate()
+    """How many documents and chats, and how."""
+    curate: Curate = Curate()
+    """Filters and duplicates."""
+    mixes: dict[Name, Mix] = Field({})
+    """Named sets to train on."""
+    train: Train = Train()
+    """Base model, adapter, stages."""
+    arms: dict[Name, list[str]] = Field({})
+    """What is compared: each arm is a chain of stages; an empty chain is the base model."""
+    eval: Eval = Eval()
+    """Tasks."""
+
+    @model_validator(mode="after")
+    def _references(self) -> Recipe:
+        for arm, chain in self.arms.items():
+            for stage in chain:
+                if stage not in self.train.stages:
+                    raise ValueError(
+                        f"arms.{arm} names the stage '{stage}'; train.stages has {names_of(self.train.stages)}"
+                    )
+        for name, settings in self.train.stages.items():
+            if ":" not in settings.data and settings.data not in self.mixes:
+                raise ValueError(
+                    f"train.stages.{name}.data names the mix '{settings.data}'; mixes has {names_of(self.mixes)}"
+                )
+        for name, engine in self.curate.engines().items():
+            if engine not in self.engines:
+                raise ValueError(
+                    f"curate.filters: {name} names the engine '{engine}'; engines has {names_of(self.engines)}"
+                )
+        if self.eval.judge is not None and self.eval.judge not in self.engines:
+            raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {names_of(self.engines)}")
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_unread(self) -> Recipe:
+        """Refuse what no room reads yet: a run that ignores a setting would look as if it had followed it."""
+        for key, value, default in (
+            ("eval.samples", self.eval.samples, 1),
+            ("eval.judge", self.eval.judge, None),
+        ):
+            if value != default:
+                raise ValueError(f"{key} ({value}) is not implemented yet, and nothing would use it; leave it out")
+        idle = self.engines.keys() - self.curate.engines().values()
+        if idle:
+            raise ValueError(
+                f"engines ({names_of(dict.fromkeys(idle))}): nothing would use it; name it in a filter, as in "
+                "curate.filters: [judge: {engine: NAME}], or leave it out"
+            )
+        return self
+
+    def recipe_hash(self) -> str:
+        """Hash of everything but the places on this machine; a run's spec is kept in a file named by its content."""
+        settings = self.model_dump(mode="json", exclude={"runs": True, "spec": {"path"}})
+        return content_id("recipe", settings, self.spec.path.name if self.spec else None)

@@ -1,0 +1,63 @@
+"""The section `curate`: which filters judge the rows, and what makes two rows duplicates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo
+
+from corpus.recipe.base import Section, Settings, model_beside_recipe
+
+
+def _filter_models_beside_recipe(
+    value: list[str | dict[str, Settings | None]], info: ValidationInfo
+) -> list[str | dict[str, Settings | None]]:
+    """The settings of filters are checked by their room, which no longer knows where the recipe was."""
+
+    def placed(settings: Settings | None) -> Settings | None:
+        model = settings.get("model") if settings else None
+        if not settings or not isinstance(model, str):
+            return settings
+        return {**settings, "model": model_beside_recipe(model, info)}
+
+    return [
+        entry if isinstance(entry, str) else {name: placed(settings) for name, settings in entry.items()}
+        for entry in value
+    ]
+
+
+FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(_filter_models_beside_recipe)]
+
+
+class Duplicates(Section):
+    """Exact and near-duplicates."""
+
+    shingle_words: PositiveInt = 5
+    """Words in one shingle (words)."""
+    bands: PositiveInt = 20
+    """Bands of the signature."""
+    rows: PositiveInt = 6
+    """Rows of one band: with 20 bands a pair of Jaccard 0.8 becomes a candidate with p = 0.998."""
+    min_jaccard: float = Field(0.8, gt=0, le=1)
+    """Exact Jaccard of the shingle sets from which two texts are near-duplicates (fraction)."""
+
+
+class Curate(Section):
+    """Which filters judge the rows, and what makes two rows duplicates."""
+
+    filters: FilterEntries = Field(["length", "repetition", "leaks"])
+    """Names, or `name: {setting: value}`; each is checked by the filters room."""
+    duplicates: Duplicates | None = Duplicates()
+    """null: duplicates are not looked for."""
+    unjudged: Literal["keep", "drop"] = "keep"
+    """What becomes of a row that a filter could not judge; the report counts them."""
+
+    def engines(self) -> dict[str, str]:
+        """The engine that each filter names, of those that name one."""
+        named = {
+            name: (settings or {}).get("engine")
+            for entry in self.filters
+            if not isinstance(entry, str)
+            for name, settings in entry.items()
+        }
+        return {name: engine for name, engine in named.items() if isinstance(engine, str)}
