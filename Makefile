@@ -13,6 +13,9 @@ else
 TORCH := --torch-backend=auto
 endif
 
+# A worker a core; tests that share something costly, such as the real engine, stay with one worker.
+PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
+
 # Compiled files are kept whatever the shell says: without them each process compiles torch and vLLM anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -31,10 +34,10 @@ demo: $(READY)  ## the whole road on examples/demo.yaml
 	$(BIN)/specmill run examples/demo.yaml
 
 test: $(READY)  ## the tests, but for the long ones
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(PARALLEL) -m "not slow"
 
 test-all: $(READY)  ## every test
-	$(BIN)/pytest
+	$(BIN)/pytest $(PARALLEL)
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -6,7 +6,7 @@ Planning hashes it (`Brief.context_hash`) and writing renders it, so both ask he
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Protocol
 
 from corpus.assertions import Assertion
@@ -50,7 +50,9 @@ class Shown:
             self._of_subdomain.setdefault((domain, subdomain), []).append(assertion)
         self._excerpts = Excerpts(usable, excerpt_tokens)
         self._excerpt_tokens = excerpt_tokens
-        self._subdomain_excerpt = lru_cache(maxsize=None)(self._excerpt_of_subdomain)
+        # Every brief of a clause or a subdomain shows the same.
+        self._subdomain_excerpt = cache(self._excerpt_of_subdomain)
+        self._clause_context = cache(self._context_of_clause)
 
     def headings(self, about: About) -> str:
         """Where the principle stands, as one line: in the outline, or in the spec."""
@@ -69,13 +71,16 @@ class Shown:
         """The examples and commentary that stand with a clause; nothing for assertions, whose excerpt has them."""
         if about.assertion_ids:
             return ""
-        return "\n\n".join(each.text for each in context_of(self._usable, self._clauses[about.clause_ids[0]]))
+        return self._clause_context(about.clause_ids[0])
 
     def excerpt(self, about: About) -> str:
         """More of the spec: the section around a clause; or all that the assertion's subdomain rests on."""
         if about.assertion_ids:
             return self._subdomain_excerpt(about.domain, about.subdomain)
         return self._excerpts.around(about.clause_ids[0])
+
+    def _context_of_clause(self, clause_id: str) -> str:
+        return "\n\n".join(each.text for each in context_of(self._usable, self._clauses[clause_id]))
 
     def _excerpt_of_subdomain(self, domain: str | None, subdomain: str | None) -> str:
         ids = {clause_id for each in self._of_subdomain[domain, subdomain] for clause_id in each.clause_ids}

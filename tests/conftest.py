@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long to make is made once: the tests that share it stay with one worker."""
+    for item in items:
+        for shared in ("vllm_engine", "road"):
+            if shared in getattr(item, "fixturenames", ()):
+                item.add_marker(pytest.mark.xdist_group(shared))
+
+
 @pytest.fixture(scope="session")
 def vllm_engine() -> Iterator[EngineThread]:
     """The real engine with the builtin model: started once for all tests that need it."""
