@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from corpus.generation import GenerateReport
+    from corpus.generate_report import GenerateReport
     from corpus.imports import ImportReport
     from corpus.preview import Preview
     from corpus.recipe import Recipe
@@ -34,10 +34,10 @@ def check_plan(recipe: Recipe) -> None:
 
 
 def refuse_stale(recipe: Recipe, store: Store) -> None:
-    """Refuse a recipe that would leave finished work of the run behind; see `corpus.generation`."""
-    from corpus import generation
+    """Refuse a recipe that would leave finished work of the run behind; see `corpus.staleness`."""
+    from corpus import staleness
 
-    generation.refuse_stale(recipe, store)
+    staleness.refuse_stale(recipe, store)
 
 
 def preview_run(recipe: Recipe) -> Preview:

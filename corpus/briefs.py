@@ -134,6 +134,7 @@ def prompt_hash(recipe: Recipe, *names: str) -> str:
     assert recipe.spec is not None
     hashes = [prompts.load(name).hash for name in (*names, f"stance_{recipe.generate.stance}")]
     kinds = list(prompts.question_kinds().items()) if {"chat_question", "preference_question"} & {*names} else []
+    kinds += list(prompts.question_endings().items()) if "short_question" in names else []
     return content_id("prompt", hashes, kinds, recipe.spec.model_name, recipe.spec.provider_name)
 
 

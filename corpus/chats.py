@@ -12,7 +12,7 @@ from corpus.engine import Request
 from corpus.preferences import Pair, problem_with
 from corpus.stage import Done, Work
 from corpus.store.identity import content_id
-from corpus.writing import Job, Pen, Tagged, request_of
+from corpus.writing import Job, Pen, Tagged, max_tokens, request_of
 
 REASONED = Tagged("think", "answer", second_is_open=True)
 _SPEC = re.compile(
@@ -43,12 +43,17 @@ class ChatWriter:
         return Work("preferences", partial(self._prefer, job))
 
     def longest_request(self, job: Job) -> Request:
-        """What is asked for a job's answer, with nothing for the question, to see whether it fits."""
-        return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job))
+        """What is asked for a job's answer, to see whether it fits; the question that it shows counts as reply."""
+        return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job) + max_tokens(job))
+
+    def longest_preference_request(self, job: Job) -> Request:
+        """The same for a chat in which one thing is preferred to another."""
+        return request_of(job, self._preference_messages(job, ""), "answer", max_tokens(job))
 
     def _question_messages(self, job: Job) -> list[prompts.Message]:
         values = {
-            **self._pen.principle(job.brief), "topic": job.brief.idea, "question_kind": self._note(job)
+            **self._pen.principle(job.brief), "topic": job.brief.idea, "question_kind": self._note(job),
+            "question_ending": prompts.question_endings()[str(job.brief.question_kind)],
         }  # fmt: skip
         return self._question.render(**{name: values[name] for name in self._question.variables})
 
@@ -92,7 +97,7 @@ class ChatWriter:
         return Done({"calls": calls, "chats": rows})
 
     async def _prefer(self, job: Job) -> Done:
-        pair = Pair(str(job.sampling["liked"]), str(job.sampling["disliked"]))
+        pair = _pair(job)
         both = (pair.liked, pair.disliked)
         first, second = both if job.brief.seed % 2 else both[::-1]
         asked = prompts.load("preference_question").render(
@@ -104,9 +109,7 @@ class ChatWriter:
         answer = await self._pen.ask(
             job,
             "answer",
-            prompts.load("preference_answer").render(
-                **self._pen.names, liked=pair.liked, disliked=pair.disliked, question=question.text
-            ),
+            self._preference_messages(job, question.text),
             accept=lambda text: problem_with(text, pair),
             may_decline=True,
         )
@@ -114,6 +117,12 @@ class ChatWriter:
         if answer.text is None:
             return Done({"calls": calls}, answer.outcome)
         return Done({"calls": calls, "chats": [self._row(job, question.text, answer.text, calls)]})
+
+    def _preference_messages(self, job: Job, question: str) -> list[prompts.Message]:
+        pair = _pair(job)
+        return prompts.load("preference_answer").render(
+            **self._pen.names, liked=pair.liked, disliked=pair.disliked, question=question
+        )
 
     def _note(self, job: Job) -> str:
         assert job.brief.question_kind is not None, job
@@ -154,6 +163,10 @@ def names_the_spec(question: str) -> str | None:
     """What gives a question away as written from a spec; None if nothing does."""
     found = _SPEC.search(question)
     return f"mentions how the assistant is meant to behave ({found.group()!r})" if found else None
+
+
+def _pair(job: Job) -> Pair:
+    return Pair(str(job.sampling["liked"]), str(job.sampling["disliked"]))
 
 
 def _reasoning_tokens(job: Job) -> int:

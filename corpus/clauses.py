@@ -94,9 +94,7 @@ def commit_clauses(
 ) -> SpecReport:
     """Make `clauses` the run's current ones."""
     assert recipe.spec is not None
-    spans = [(clause.clause_id, clause.kind, clause.start_char, split[clause.clause_id]) for clause in clauses]
-    pass_hash = content_id("clauses", spans)
-    rows = [
+    rows: list[dict[str, object]] = [
         {
             "clause_id": clause.clause_id,
             "ordinal": clause.ordinal,
@@ -108,10 +106,11 @@ def commit_clauses(
             "text": clause.text,
             "start_char": clause.start_char,
             "end_char": clause.end_char,
-            "pass_hash": pass_hash,
         }
         for clause in clauses
     ]
+    pass_hash = content_id("clauses", rows)
+    rows = [{**row, "pass_hash": pass_hash} for row in rows]
     writer = store.writer("corpus")
     writer.commit("clauses", pass_hash, pa.Table.from_pylist(rows, schema=TABLES["clauses"].schema))
     writer.set_current("clauses", {"spec": pass_hash})

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import prompts
 from corpus.assertions import Idea, Subdomain
 from corpus.briefs import Brief, Subject, make_brief, prompt_hash
 from corpus.ideas import compose_idea, length_fraction, num_ideas
+from corpus.models import request_options
 from corpus.preferences import Pair
 from corpus.recipe import GenreSettings, Recipe
 from corpus.shown import Shown
@@ -93,11 +95,12 @@ class Composer:
 
     def subdomain_chat(self, subdomain: Subdomain, kind: str, nth: int, count: int, round_number: int) -> Brief:
         """A chat on the `count`-th combination of a subdomain's assertions and topics."""
-        assertion = subdomain.assertions[count % len(subdomain.assertions)]
-        again, place = divmod(count, max(1, len(subdomain.topics)))
-        topic = subdomain.topics[(place + again) % len(subdomain.topics)] if subdomain.topics else ""
+        assertions, topics = subdomain.assertions, subdomain.topics or [""]
+        assertion = assertions[count % len(assertions)]
+        # Both turn at once; one of them a place further whenever they meet again, so that every pair comes once.
+        topic = topics[(count + count // math.lcm(len(assertions), len(topics))) % len(topics)]
         subject = Subject(assertion.clause_ids, (assertion.assertion_id,), subdomain.domain, subdomain.name)
-        variant = count // (len(subdomain.assertions) * max(1, len(subdomain.topics)))
+        variant = count // (len(assertions) * len(topics))
         return self._chat(subject, kind, topic, variant, f"{subdomain.key} {nth}", round_number)
 
     def preference(self, pair: Pair, kind: str, nth: int) -> Brief:
@@ -118,13 +121,17 @@ class Composer:
     ) -> Brief:  # fmt: skip
         return make_brief(
             self._recipe, "document", subject,
-            context=self._context(subject) if self._shows_more else "", prompt_hash=self._document_hash,
+            context=self._context(subject, shows_more=self._shows_more), prompt_hash=self._document_hash,
             genre=card, idea=idea, sampling=self._document_sampling(card, fraction, opening), variant=variant,
             seat=seat, round=round_number,
         )  # fmt: skip
 
-    def _context(self, subject: Subject) -> str:
-        return f"{self._shown.excerpt(subject)}\n\n{self._shown.context(subject)}".strip()
+    def _context(self, subject: Subject, *, shows_more: bool) -> str:
+        """What the prompt shows of the spec: labels too, which no id holds, so that rules may be renumbered."""
+        shown = [self._shown.principles(subject)]
+        if shows_more:
+            shown += [self._shown.excerpt(subject), self._shown.context(subject)]
+        return "\n\n".join(shown)
 
     def _document_sampling(self, card: Genre, fraction: float, opening: str) -> dict[str, object]:
         """The card's own settings, where it has some, over the recipe's; the recipe's for that genre over both."""
@@ -157,7 +164,7 @@ class Composer:
             more["question_opening"] = topic
         return make_brief(
             self._recipe, "chat", subject,
-            context="" if self._settings.small_model else self._shown.excerpt(subject), prompt_hash=self._chat_hash,
+            context=self._context(subject, shows_more=not self._settings.small_model), prompt_hash=self._chat_hash,
             question_kind=kind, idea=topic, sampling=self._chat_sampling(more), variant=variant, seat=seat,
             round=round_number,
         )  # fmt: skip
@@ -175,10 +182,9 @@ class Composer:
         )
 
     def _sampling(self, **settings: object) -> dict[str, object]:
-        """With what goes into the body of every request to a server, which is a part of what makes the text."""
-        engine = self._recipe.engine
-        options = {"options": dict(engine.options)} if engine.kind == "openai" and engine.options else {}
-        return {"frequency_penalty": self._settings.frequency_penalty} | settings | options
+        options = request_options(self._recipe.engine)
+        shared = {"frequency_penalty": self._settings.frequency_penalty, **settings}
+        return {**shared, "options": options} if options else shared
 
 
 def _first(*values: float | None) -> float | None:

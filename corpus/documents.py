@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 import prompts
 from corpus.compose import EXTRA_TOKENS, document_prompt, reply_note
 from corpus.engine import Request
 from corpus.stage import Done, Work
-from corpus.store import Store
+from corpus.store import LAST_VERSION, Store
 from corpus.store.identity import content_id
-from corpus.writing import Effort, Job, Pen, Tagged, jobs_of, request_of
+from corpus.writing import Effort, Job, Pen, Tagged, jobs_of, max_tokens, request_of
 from prompts import Genre
 
 PLANNED = Tagged("plan", "document")
@@ -44,9 +44,11 @@ class DocumentWriter:
         """The second version of a document."""
         return Work("rewrites", partial(self._write_anew, job, row))
 
-    def first_request(self, job: Job) -> Request:
-        """What is asked first for a job, to see whether it fits."""
-        return request_of(job, self._messages(job), "document", self._extra_tokens(job))
+    def longest_requests(self, job: Job) -> Iterator[Request]:
+        """What is asked for a job, to see whether it fits; of a rewrite, the document that it shows counts as reply."""
+        yield request_of(job, self._messages(job), "document", self._extra_tokens(job))
+        if job.sampling.get("rewrite"):
+            yield request_of(job, self._rewrite_messages(job, ""), "rewrite", EXTRA_TOKENS + max_tokens(job))
 
     def _messages(self, job: Job) -> list[prompts.Message]:
         brief = job.brief
@@ -62,6 +64,17 @@ class DocumentWriter:
             "reply_note": self._pen.note(reply_note(self._pen.recipe)),
         }
         return self._template.render(**{name: values[name] for name in self._template.variables})
+
+    def _rewrite_messages(self, job: Job, text: str) -> list[prompts.Message]:
+        brief = job.brief
+        assert brief.genre is not None, brief
+        return self._rewrite.render(
+            **self._pen.names,
+            **self._card(brief.genre, job),
+            stance_note=self._pen.stance(brief.stance),
+            principles=self._pen.shown.principles(brief),
+            text=text,
+        )
 
     def _extra_tokens(self, job: Job) -> int:
         return EXTRA_TOKENS if job.sampling.get("plan") else 0
@@ -84,15 +97,7 @@ class DocumentWriter:
         return Done({"calls": asked.calls, "documents": [row]}, then=then)
 
     async def _write_anew(self, job: Job, first: Mapping[str, object]) -> Done:
-        brief = job.brief
-        assert brief.genre is not None, brief
-        messages = self._rewrite.render(
-            **self._pen.names,
-            **self._card(brief.genre, job),
-            stance_note=self._pen.stance(brief.stance),
-            principles=self._pen.shown.principles(brief),
-            text=first["text"],
-        )
+        messages = self._rewrite_messages(job, str(first["text"]))
         asked = await self._pen.ask(job, "rewrite", messages, extra_tokens=EXTRA_TOKENS, accept=REWRITTEN.problem)
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
@@ -132,8 +137,7 @@ def missing_rewrites(store: Store, effort: Effort) -> list[tuple[Job, dict[str, 
     """Documents that want a second version and have none, with the jobs they were written for."""
     rows = store.rows(
         "SELECT documents.* FROM documents JOIN briefs USING (brief_id) WHERE parent_id IS NULL "
-        "AND sampling ->> 'rewrite' IS NOT NULL AND doc_id NOT IN "
-        "(SELECT parent_id FROM documents WHERE parent_id IS NOT NULL) ORDER BY doc_id"
+        f"AND sampling ->> 'rewrite' IS NOT NULL AND {LAST_VERSION} ORDER BY doc_id"
     )
     jobs = jobs_of(store, [str(row["brief_id"]) for row in rows]) if rows else {}
     pairs = [(jobs[str(row["brief_id"])], row) for row in rows]

@@ -3,119 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
-from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs, written_contexts
+from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
 from corpus.chats import ChatWriter
-from corpus.clauses import SpecReport, commit_clauses
+from corpus.clauses import commit_clauses
 from corpus.documents import DocumentWriter, missing_rewrites
 from corpus.engine import Engine, Request, open_engine, refuse_too_long
-from corpus.errors import EngineError, RecipeError
+from corpus.errors import EngineError
+from corpus.generate_report import GenerateReport
 from corpus.known import load_known, missing_seats, outline_attempts
 from corpus.models import chat_token_counter, token_counter
+from corpus.outline_seats import Group
 from corpus.outlining import Outliner, commit_assertions
-from corpus.plans import Group, Plan, make_plan
+from corpus.plans import Plan, make_plan
 from corpus.recipe import Recipe
-from corpus.recipe.file import load_recipe
 from corpus.recurring import known_names, recurring_in
 from corpus.stage import Progress, StageReport, Work, run_work
-from corpus.store import Store, WritingStore
+from corpus.store import LAST_VERSION, Store, WritingStore
 from corpus.waves import store_worn
 from corpus.writing import Effort, Job, Pen, missing_jobs
 
-STALENESS = ("spec", "engine", "generate", "seed")
-"""The recipe's sections that briefs are made of."""
-_HOW_HARD = {"max_attempts", "max_failed_fraction", "rounds"}
-"""Keys of `generate` that say how hard texts are tried for, not what they are."""
 WRITING = ("ideas", "documents", "rewrites", "chats", "preferences")
 """The stages that run together, in the order they are shown in."""
-
-
-@dataclass(frozen=True)
-class GenerateReport:
-    """What generating did."""
-
-    spec: SpecReport
-    briefs: BriefsReport
-    stages: list[StageReport]
-    num_briefs: int
-    num_failed: int
-    """Briefs of the current recipe that have no text and no attempt left."""
-    num_new_seats: int = 0
-    """Seats that this topping up added, in place of texts that curation removed."""
-
-    @property
-    def failed_fraction(self) -> float:
-        """Share of the briefs that failed."""
-        return self.num_failed / self.num_briefs if self.num_briefs else 0.0
-
-    def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
-        """Tables for a person."""
-        return [
-            ("clauses", clause_rows(self.spec)),
-            ("briefs", brief_rows(self.briefs)),
-            ("written", [
-                {"stage": stage.stage, "outcome": outcome, "items": count, "seconds": stage.wall_seconds}
-                for stage in self.stages
-                for outcome, count in sorted(stage.outcomes.items())
-            ]),
-        ]  # fmt: skip
-
-
-def clause_rows(spec: SpecReport) -> list[dict[str, object]]:
-    """Clauses by kind, as a table."""
-    rows: list[dict[str, object]] = [{"kind": kind, "clauses": count} for kind, count in spec.num_clauses.items()]
-    return [*rows, {"kind": "held out of all prompts", "clauses": spec.num_held_out}]
-
-
-def brief_rows(briefs: BriefsReport) -> list[dict[str, object]]:
-    """New, kept and stale briefs, as a table."""
-    return [
-        {"state": "new", "briefs": briefs.new},
-        {"state": "kept", "briefs": briefs.kept},
-        {"state": "kept with other context", "briefs": briefs.other_context},
-        {"state": "stale", "briefs": briefs.stale},
-        {"state": "for the outline to find", "briefs": briefs.unknown},
-    ]
-
-
-def refuse_stale(recipe: Recipe, store: Store) -> None:
-    """Stop before finished work is left behind.
-
-    Raises:
-        RecipeError: finished briefs would become stale; the message names the changed keys.
-    """
-    if not written_contexts(store):
-        return
-    report = compare_briefs(store, make_plan(recipe, load_known(store)).briefs)
-    if not report.stale_finished:
-        return
-    changed = ", ".join(_changed_keys(recipe, store)) or "the text of the spec, a prompt or a genre card"
-    raise RecipeError(
-        f"{report.stale_finished} finished briefs would become stale, because of: {changed}. "
-        f"Their rows stay readable in all_documents and all_chats. To go on: specmill generate RECIPE --update; "
-        f"to keep them: take the change back, or give the recipe another name"
-    )
-
-
-def _changed_keys(recipe: Recipe, store: Store) -> Iterator[str]:
-    before_hash = store.current("briefs").get("@recipe", "").removeprefix("b2:")
-    before = load_recipe(store.root / "recipes" / f"{before_hash}.yaml")
-    places = {"spec": {"path"}, "generate": _HOW_HARD}
-    old, new = (
-        dict(_flat(one.model_dump(mode="json", include=set(STALENESS), exclude=places))) for one in (before, recipe)
-    )
-    yield from (key for key in sorted(old.keys() | new.keys()) if old.get(key) != new.get(key))
-
-
-def _flat(settings: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def generate_corpus(
@@ -138,14 +50,22 @@ def generate_corpus(
     known = load_known(store, retry_failed=top_up)
     new_seats = missing_seats(store) if top_up else []
     known = replace(known, extras=[*known.extras, *new_seats])
-    plan = make_plan(recipe, known, again=top_up)
+    plan = make_plan(recipe, known, again="open" if top_up else "known")
     spec_report = commit_clauses(recipe, store, plan.clauses, plan.split)
     generation = _Generation(recipe, store, Effort(recipe.generate.max_attempts, top_up, refresh_context), progress)
     stages = asyncio.run(generation.run(plan))
     store.seal()
     assert generation.compared is not None
     num_briefs, num_failed = _count(store)
-    return GenerateReport(spec_report, generation.compared, stages, num_briefs, num_failed, len(new_seats))
+    return GenerateReport(
+        spec=spec_report,
+        briefs=generation.compared,
+        stages=stages,
+        num_briefs=num_briefs,
+        num_failed=num_failed,
+        num_without_idea=generation.num_without_idea,
+        num_new_seats=_count_round(store, new_seats[0].round) if new_seats else 0,
+    )
 
 
 class _Generation:
@@ -157,15 +77,20 @@ class _Generation:
         self._effort = effort
         self._progress = progress
         self._write = store.writer("corpus").append
+        self._planned: set[str] = set()
+        """Briefs that are on record: two groups may come to the same one."""
         self.compared: BriefsReport | None = None
         """How the briefs compare with those that were there, once the outline is complete."""
+        self.num_without_idea = 0
+        """Documents that no idea is to be had for."""
 
     async def run(self, plan: Plan) -> list[StageReport]:
         """Outline, then everything else together; wave by wave where the recipe avoids what recurs."""
         later = ""
         if not plan.open_steps:
             later = self._commit(plan)
-            if not (plan.num_unknown or self._missing(plan)):
+            if not (plan.has_open_ideas or self._missing(plan)):
+                self.num_without_idea = plan.num_without_idea
                 return []
         reports: list[StageReport] = []
         async with open_engine(self._recipe.engine, self._recipe.seed) as engine:
@@ -175,13 +100,17 @@ class _Generation:
                 self._refuse_empty(plan)
                 later = self._commit(plan)
             if self._recipe.generate.avoid_recurring:
-                return [*reports, *await self._write_in_waves(plan, engine, later)]
-            return [*reports, *await self._write_all(plan, engine, later, plan.groups if plan.outline else [])]
+                reports += await self._write_in_waves(plan, engine, later)
+            else:
+                reports += await self._write_all(plan, engine, later, plan.groups if plan.outline else [])
+        self.num_without_idea = make_plan(self._recipe, plan.known).num_without_idea
+        return reports
 
     def _commit(self, plan: Plan) -> str:
         self.compared = self.compared or compare_briefs(self._store, plan.briefs, plan.num_unknown)
         if plan.outline is not None and not plan.open_steps:
             commit_assertions(self._store, plan.outline)
+        self._planned |= {brief.brief_id for brief in plan.briefs}
         return commit_briefs(self._recipe, self._store, plan.briefs, plan.cards)
 
     def _missing(self, plan: Plan) -> bool:
@@ -201,7 +130,13 @@ class _Generation:
             "lower generate.outline_section_tokens or generate.outline_max_tokens, or raise the context",
         )
         work = outliner.outline_work(plan.outline, plan.open_steps)
-        return await self._run(("outline",), work, engine)
+        reports = await self._run(("outline",), work, engine)
+        if "domains" in outliner.unanswered:
+            raise EngineError(
+                "a call for the outline's domains got no reply, and everything else rests on them; see why with: "
+                "specmill sql RECIPE failures, and run again to ask it again"
+            )
+        return reports
 
     def _outliner(self, plan: Plan, engine: Engine) -> Outliner:
         replies = plan.known.replies
@@ -234,7 +169,9 @@ class _Generation:
         for wave, key in enumerate(plan.wave_keys):
             if wave and key not in plan.known.worn:
                 ids = self._store.rows(
-                    "SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
+                    f"SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? AND {LAST_VERSION} "
+                    "ORDER BY doc_id",
+                    [wave],
                 )
                 found = recurring_in(self._store, [str(row["doc_id"]) for row in ids], known_names(self._recipe))
                 store_worn(self._store, wave, key, found)
@@ -245,7 +182,7 @@ class _Generation:
         return reports
 
     def _ideas_only(self, plan: Plan, group: Group, outliner: Outliner) -> list[Work]:
-        step = plan.of_group(group, outliner.replies)[1]
+        step = plan.of_group(group, outliner.replies).step
         return [outliner.ideas_work(step, lambda: ([], self._ideas_only(plan, group, outliner)))] if step else []
 
     async def _write_all(
@@ -256,21 +193,26 @@ class _Generation:
         worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
         documents = DocumentWriter(pen, plan.cards, worn, token_counter(*base))
         store, effort = self._store, self._effort
-        work = [documents.rewrite_work(job, row) for job, row in missing_rewrites(store, effort)]
-        if groups:
-            outliner = self._outliner(plan, engine)
-            work += [
-                each for group in groups for each in self._ideas_and_texts(plan, group, outliner, documents, later)
-            ]
         jobs = missing_jobs(store, "document", "documents", effort)
         jobs = [job for job in jobs if wave is None or job.brief.wave == wave]
-        talks = missing_jobs(store, "chat", "chats", effort)
-        preferences = missing_jobs(store, "preference", "chats", effort)
-        asked: Iterator[Request] = map(documents.first_request, jobs)
+        asked: Iterator[Request] = chain.from_iterable(map(documents.longest_requests, jobs))
+        work = []
+        if not wave:  # what has no wave comes with the first one, once
+            rewrites = missing_rewrites(store, effort)
+            talks = missing_jobs(store, "chat", "chats", effort)
+            preferences = missing_jobs(store, "preference", "chats", effort)
+            asked = chain(asked, (request for job, _ in rewrites for request in documents.longest_requests(job)))
+            work += [documents.rewrite_work(job, row) for job, row in rewrites]
+            if groups:
+                outliner = self._outliner(plan, engine)
+                unwritten = (Job(plan.longest_brief(group)) for group in groups)
+                asked = chain(asked, chain.from_iterable(map(documents.longest_requests, unwritten)))
+                for group in groups:
+                    work += self._ideas_and_texts(plan, group, outliner, documents, later)
         work += [documents.work(job) for job in jobs]
-        if talks or preferences:  # its counter imports transformers, which takes seconds
+        if not wave and (talks or preferences):  # its counter imports transformers, which takes seconds
             chats = ChatWriter(pen, chat_token_counter(*base))
-            asked = chain(asked, map(chats.longest_request, talks))
+            asked = chain(asked, map(chats.longest_request, talks), map(chats.longest_preference_request, preferences))
             work += [*map(chats.work, talks), *map(chats.preference_work, preferences)]
         refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
         return await self._run(WRITING, work, engine)
@@ -279,17 +221,18 @@ class _Generation:
         self, plan: Plan, group: Group, outliner: Outliner, documents: DocumentWriter, later: str
     ) -> list[Work]:
         """Ask for a group's ideas; each reply's documents are work at once, before the next call for ideas."""
-        before, step = plan.of_group(group, outliner.replies)
+        step = plan.of_group(group, outliner.replies).step
         if step is None:
             return []
 
         def then() -> tuple[list[dict[str, object]], list[Work]]:
-            new = [brief for brief in plan.of_group(group, outliner.replies)[0] if brief.brief_id not in had]
+            now = plan.of_group(group, outliner.replies).briefs
+            new = [brief for brief in now if brief.brief_id not in self._planned]
+            self._planned.update(brief.brief_id for brief in new)
             rows = [brief_row(brief, later) for brief in new]
             more = self._ideas_and_texts(plan, group, outliner, documents, later)
             return rows, [*(documents.work(Job(brief)) for brief in new), *more]
 
-        had = {brief.brief_id for brief in before}
         return [outliner.ideas_work(step, then)]
 
     async def _run(self, stages: tuple[str, ...], work: list[Work], engine: Engine) -> list[StageReport]:
@@ -304,6 +247,12 @@ class _Generation:
             "ideas": settings.outline == "model", "rewrites": settings.rewrite, "preferences": settings.preferences
         }  # fmt: skip
         return bool(asked.get(stage, True))
+
+
+def _count_round(store: Store, number: int) -> int:
+    """Briefs of one round of topping up."""
+    (row,) = store.rows("SELECT count(*) AS num FROM briefs WHERE round = ?", [number])
+    return int(str(row["num"]))
 
 
 def _count(store: Store) -> tuple[int, int]:

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from corpus.outline import PURPOSES
-from corpus.store import Store
+from corpus.outlining import batch_passes
+from corpus.store import LAST_VERSION, Store
 from corpus.waves import stored_worn
 
 _RETRIED = ("subdomains", "assertions", "ideas")
-"""Calls of which another reply only adds to an outline. What a failed call for domains, genres or topics leaves open is
-filled in otherwise, and filling it differently later would change briefs that there are."""
+"""Calls of which another reply only adds to an outline. What failed replies for domains leave open is filled in
+otherwise, and filling it differently later would change briefs that there are."""
+_SETTLED = ("genres", "topics")
+"""Calls that are not made again, also where no reply came: what they leave open is filled in otherwise."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class Known:
 
     replies: Mapping[str, str | None] = field(default_factory=dict)
     """Replies to an outline's calls, by item; None where every attempt failed."""
-    first_assertions: frozenset[str] = frozenset()
-    """Assertions of the outline that the run's first briefs were made of; none before there were any."""
+    batches: Sequence[frozenset[str]] = ()
+    """Assertions of the outline, as they came to be known: those that the run's first briefs were made of, then what
+    each topping up added; none before there were any briefs."""
     extras: Sequence[Extra] = ()
     """Seats that topping up added."""
     worn: Mapping[str, str] = field(default_factory=dict)
@@ -47,16 +51,22 @@ def load_known(store: Store, *, retry_failed: bool = False) -> Known:
 
     With `retry_failed`, calls of the outline that gave nothing count as not made, where that only adds.
     """
-    return Known(_replies(store, retry_failed), _first_assertions(store), _extras(store), stored_worn(store))
+    return Known(_replies(store, retry_failed), _batches(store), _extras(store), stored_worn(store))
 
 
 def _replies(store: Store, retry_failed: bool) -> dict[str, str | None]:
-    """A call's rows are written when it is settled: one that is there without an ok reply gave nothing."""
+    """One that got replies, none of them ok, gave nothing; one that got no reply at all is still to be asked."""
     rows = store.rows(
         "SELECT item_id, any_value(reply) FILTER (outcome = 'ok') AS reply FROM calls "
         "WHERE room = 'corpus' AND purpose IN (SELECT unnest($purposes)) GROUP BY item_id "
-        "HAVING NOT $retry OR bool_or(outcome = 'ok') OR NOT bool_or(purpose IN (SELECT unnest($retried)))",
-        {"purposes": list(PURPOSES), "retry": retry_failed, "retried": list(_RETRIED)},
+        "HAVING bool_or(outcome = 'ok' OR purpose IN (SELECT unnest($settled))) OR (bool_or(outcome NOT IN "
+        "('timeout', 'error')) AND NOT ($retry AND bool_or(purpose IN (SELECT unnest($retried)))))",
+        {
+            "purposes": list(PURPOSES),
+            "settled": list(_SETTLED),
+            "retry": retry_failed,
+            "retried": list(_RETRIED),
+        },
     )
     return {str(row["item_id"]): None if row["reply"] is None else str(row["reply"]) for row in rows}
 
@@ -71,10 +81,18 @@ def outline_attempts(store: Store) -> dict[str, int]:
     return {str(row["item_id"]): int(str(row["replies"])) for row in rows}
 
 
-def _first_assertions(store: Store) -> frozenset[str]:
-    first = store.current("assertions").get("@first")
-    rows = store.rows("SELECT assertion_id FROM all_assertions WHERE pass_hash = ?", [first]) if first else []
-    return frozenset(str(row["assertion_id"]) for row in rows)
+def _batches(store: Store) -> list[frozenset[str]]:
+    passes = batch_passes(store)
+    rows = store.rows(
+        "SELECT pass_hash, assertion_id FROM all_assertions WHERE pass_hash IN (SELECT unnest(?))", [passes]
+    ) if passes else []  # fmt: skip
+    before: set[str] = set()
+    batches = []
+    for one in passes:
+        of_pass = {str(row["assertion_id"]) for row in rows if row["pass_hash"] == one}
+        batches.append(frozenset(of_pass - before))
+        before |= of_pass
+    return batches
 
 
 def _extras(store: Store) -> list[Extra]:
@@ -100,10 +118,10 @@ def missing_seats(store: Store) -> list[Extra]:
     """
     if not store.current("verdicts"):
         return []
-    rows = store.rows("""
+    rows = store.rows(f"""
         WITH texts AS (
             SELECT brief_id, doc_id AS id, doc_id IN (SELECT doc_id FROM curated) AS is_kept FROM documents
-            WHERE doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)
+            WHERE {LAST_VERSION}
             UNION ALL SELECT brief_id, chat_id, chat_id IN (SELECT chat_id FROM curated_chats) FROM chats
         ), fates AS (
             SELECT brief_id, bool_or(is_kept) AS is_kept FROM texts

@@ -86,6 +86,11 @@ def engine_identity(settings: EngineSettings) -> str:
     return f"{model}+{model_identity(settings.adapter)}" if settings.adapter else model
 
 
+def request_options(settings: EngineSettings) -> dict[str, object]:
+    """What goes into the body of every request to a server, and so is a part of what makes a reply."""
+    return dict(settings.options) if settings.kind == "openai" else {}
+
+
 def base_hash(folder: Path) -> str:
     """Identity of a base model for manifests: its config and indexes whole, its weights by size and by samples.
 

@@ -16,7 +16,7 @@ import prompts
 from corpus.assertions import Assertion, Idea, Subdomain
 from corpus.clauses import BRIEFED
 from corpus.excerpts import numbered, numbered_ones, pieces
-from corpus.models import engine_identity
+from corpus.models import engine_identity, request_options
 from corpus.recipe import Recipe
 from corpus.spec import Clause
 from corpus.store.identity import content_id
@@ -32,6 +32,10 @@ MAX_ASSERTION_WORDS = 80
 TOPICS_PER_SUBDOMAIN = 12
 """Topics asked for at once; each meets several kinds of question."""
 
+MAX_IDEA_WORDS = 150
+"""A longer idea is a document (words)."""
+MAX_TAKEN = 60
+"""Ideas that a call for more shows as taken, the latest: all of them would outgrow a context (ideas; ours)."""
 SPARE_CALLS = 2
 """Calls for ideas beyond those that would do if each gave all it was asked for."""
 
@@ -60,14 +64,25 @@ class Outline:
         self._cards = cards
         self._usable = usable
         self._names = {"model_name": recipe.spec.model_name, "provider_name": recipe.spec.provider_name}
-        self._engine = (engine_identity(recipe.engine), recipe.seed)
+        self._engine = (engine_identity(recipe.engine), request_options(recipe.engine), recipe.seed)
         self._found: list[Subdomain] = []
+        self._keys: set[str] = set()
+        """Of every subdomain that was named: one named twice is one."""
 
     @property
     def subdomains(self) -> list[Subdomain]:
         """Those with assertions and genres, in the outline's order."""
         whole = [each for each in self._found if each.assertions and each.genres]
         return sorted(whole, key=lambda each: each.place)
+
+    @property
+    def num_found(self) -> int:
+        """Subdomains found so far, whole or not."""
+        return len(self._found)
+
+    def forget_after(self, num_found: int) -> None:
+        """Drop the subdomains that were found after the first `num_found`."""
+        del self._found[num_found:]
 
     def uncovered(self) -> list[Clause]:
         """Rules and values that no assertion rests on, in the spec's order."""
@@ -107,10 +122,10 @@ class Outline:
         """
         found: list[Idea] = []
         per_call = self._recipe.generate.ideas_per_call
-        for _ in range(-(-count // per_call) + SPARE_CALLS):
+        for number in range(-(-count // per_call) + SPARE_CALLS):
             if len(found) >= count:
                 break
-            step = self._ideas_step(subdomain, genre, [idea.text for idea in found])
+            step = self._ideas_step(subdomain, genre, [idea.text for idea in found], number)
             if step.item_id not in replies:
                 return found, step
             items = usable_items(step, replies[step.item_id])
@@ -124,21 +139,21 @@ class Outline:
                     found.append(Idea(text, tuple(_borne_out(item, subdomain))))
         return found[:count], None
 
-    def _ideas_step(self, subdomain: Subdomain, genre: str, taken: Sequence[str]) -> Step:
+    def _ideas_step(self, subdomain: Subdomain, genre: str, taken: Sequence[str], number: int) -> Step:
         card = self._cards[genre]
         count = self._recipe.generate.ideas_per_call
         schema = list_of("ideas", count, title="string", idea="string", assertions="integers")
 
         def check(item: Item) -> str | None:
             words = str(item["idea"]).split()
-            return None if 4 <= len(words) <= 150 else f"an idea of {len(words)} words"
+            return None if 4 <= len(words) <= MAX_IDEA_WORDS else f"an idea of {len(words)} words"
 
         values = {
             **self._about(subdomain, is_numbered=True),
             "genre": genre, "description": card.description, "realism": card.realism, "count": count,
-            "taken": "\n".join(f"- {one}" for one in taken),
+            "taken": "\n".join(f"- {one}" for one in taken[-MAX_TAKEN:]),
         }  # fmt: skip
-        return self._step("ideas", values, schema, check, lambda _: [])
+        return self._step("ideas", values, schema, check, lambda _: [], number)
 
     def _domains_step(self, sections: Sequence[Sequence[Clause]], number: int, known: Sequence[str]) -> list[Step]:
         if number == len(sections):
@@ -172,7 +187,8 @@ class Outline:
                 subdomain = Subdomain(
                     key, (*place, index), domain, name, str(item["context"]).strip(), tuple(chosen)
                 )  # fmt: skip
-                if any(clause.kind in BRIEFED for clause in chosen):
+                if key not in self._keys and any(clause.kind in BRIEFED for clause in chosen):
+                    self._keys.add(key)
                     steps.append(self._assertions_step(subdomain))
             return steps
 
@@ -196,12 +212,13 @@ class Outline:
 
         def follow(items: list[Item] | None) -> list[Step]:
             for item in items or []:
-                text, rests_on = str(item["assertion"]).strip(), grounds(item)
+                text, explanation = str(item["assertion"]).strip(), str(item["explanation"]).strip()
+                rests_on = grounds(item)
                 if text not in {assertion.text for assertion in subdomain.assertions}:
                     subdomain.assertions.append(
                         Assertion(
-                            content_id("assertion", text, rests_on), tuple(rests_on), text,
-                            str(item["explanation"]).strip(), str(item["label"]).strip(),
+                            content_id("assertion", subdomain.domain, subdomain.name, text, explanation, rests_on),
+                            tuple(rests_on), text, explanation, str(item["label"]).strip(),
                         )
                     )  # fmt: skip
             if not subdomain.assertions:
@@ -265,11 +282,13 @@ class Outline:
         schema: Mapping[str, object],
         check: Callable[[Item], str | None],
         follow: Callable[[list[Item] | None], list[Step]],
+        number: int = 0,
     ) -> Step:
+        """One call; `number` tells calls apart that ask the same, because the one before gave nothing new."""
         messages = tuple(prompts.load(f"outline_{purpose}").render(**values))
         settings = self._recipe.generate
         sampling = (settings.outline_temperature, settings.outline_max_tokens)
-        item_id = content_id("outline", purpose, messages, schema, sampling, *self._engine)
+        item_id = content_id("outline", purpose, messages, schema, sampling, number, *self._engine)
         return Step(purpose, item_id, messages, schema, lambda reply: read_items(reply, schema, check), follow)
 
 

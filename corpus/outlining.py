@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from functools import partial
 
@@ -11,10 +12,13 @@ from corpus.engine import Engine, Message, Request, ask
 from corpus.outline import Outline, Step
 from corpus.recipe import Recipe
 from corpus.stage import Done, Work
-from corpus.store import WritingStore
+from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
 from corpus.structured import Unreadable
+
+_BATCH = "@batch "
+"""Scopes of `store.current("assertions")` that name passes, in the order in which the outline grew."""
 
 
 class Outliner:
@@ -25,6 +29,9 @@ class Outliner:
     ) -> None:
         """`replies` are those that are known, `attempts` how many were had; see `corpus.known`."""
         self._attempts = attempts
+        self.unanswered: list[str] = []
+        """Purposes of the calls that got no reply."""
+        self._asking: dict[str, asyncio.Future[tuple[list[dict[str, object]], str]]] = {}
         self._recipe = recipe
         self._engine = engine
         self.replies = replies
@@ -61,6 +68,13 @@ class Outliner:
         )
 
     async def _ask(self, step: Step) -> tuple[list[dict[str, object]], str]:
+        """The step's calls and outcome. Two steps may ask the very same: it is asked once, and on record once."""
+        if step.item_id in self._asking:
+            return [], (await self._asking[step.item_id])[1]
+        self._asking[step.item_id] = asyncio.ensure_future(self._ask_once(step))
+        return await self._asking[step.item_id]
+
+    async def _ask_once(self, step: Step) -> tuple[list[dict[str, object]], str]:
         asked = await ask(
             self._engine,
             self.request(step),
@@ -72,6 +86,8 @@ class Outliner:
             accept=lambda reply: _problem(step, reply),
         )
         self.replies[step.item_id] = asked.text
+        if asked.outcome in ("timeout", "error"):
+            self.unanswered.append(step.purpose)
         if asked.text is not None:
             # Kept where it is ok, too: the outline is replayed from it. What it lost of its items is on record.
             asked.calls[-1] |= {"reply": asked.text, "error": "; ".join(step.read(asked.text)[1]) or None}
@@ -87,7 +103,7 @@ def _problem(step: Step, reply: str) -> str | None:
 
 
 def commit_assertions(store: WritingStore, outline: Outline) -> None:
-    """Make the outline's assertions the run's current ones, and remember those that its first briefs are made of."""
+    """Make the outline's assertions the run's current ones, and remember how it grew."""
     rows = [
         {
             "assertion_id": each.assertion_id,
@@ -106,14 +122,23 @@ def commit_assertions(store: WritingStore, outline: Outline) -> None:
     whole = [{**row, "pass_hash": pass_hash} for row in unique]
     writer = store.writer("corpus")
     writer.commit("assertions", pass_hash, pa.Table.from_pylist(whole, schema=TABLES["assertions"].schema))
-    before = store.current("assertions")
+    passes = batch_passes(store)
     is_of_this_outline = bool(
-        before
+        passes
         and store.rows(
             "SELECT 1 FROM all_assertions WHERE pass_hash = $first AND assertion_id IN (SELECT unnest($ids)) LIMIT 1",
-            {"first": before.get("@first", ""), "ids": [str(row["assertion_id"]) for row in unique]},
+            {"first": passes[0], "ids": [str(row["assertion_id"]) for row in unique]},
         )
     )
-    writer.set_current(
-        "assertions", {"plan": pass_hash, "@first": before["@first"] if is_of_this_outline else pass_hash}
-    )
+    if not is_of_this_outline:
+        passes = [pass_hash]
+    elif pass_hash not in passes:
+        passes.append(pass_hash)
+    numbered = {f"{_BATCH}{number:03d}": one for number, one in enumerate(passes)}
+    writer.set_current("assertions", {"plan": pass_hash, **numbered})
+
+
+def batch_passes(store: Store) -> list[str]:
+    """The passes of the outline that the current one grew from, the first one first; see `Known.batches`."""
+    current = store.current("assertions")
+    return [current[scope] for scope in sorted(current) if scope.startswith(_BATCH)]

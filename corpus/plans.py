@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import prompts
-from corpus.allocation import Seat, allocate
-from corpus.assertions import Subdomain
+from corpus.allocation import allocate
+from corpus.assertions import Idea, Subdomain
 from corpus.briefs import Brief, with_worn
 from corpus.clauses import BRIEFED, check_spec, split_clauses
 from corpus.compose import Composer
 from corpus.errors import RecipeError, nearest
 from corpus.known import Extra, Known
-from corpus.outline import Outline, Step
+from corpus.outline import MAX_IDEA_WORDS, Outline, Step
+from corpus.outline_seats import Group, GroupState, OutlineSeats
 from corpus.preferences import KINDS, load_pairs
 from corpus.recipe import Recipe
 from corpus.shown import Shown
@@ -23,18 +24,11 @@ from corpus.spec import Clause
 from corpus.store.identity import content_id
 from prompts import Genre
 
+Again = Literal["open", "known", "settled"]
+LONGEST_IDEA = "word " * MAX_IDEA_WORDS
+"""Stands for any idea where only lengths matter."""
 MAX_AGAIN = 3
 """How often clauses that no assertion covers are taken up again at most."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """The documents of one genre on one subdomain."""
-
-    subdomain: Subdomain
-    genre: str
-    rounds: tuple[int, ...]
-    """The round of each document's seat, in order."""
 
 
 def library(recipe: Recipe) -> dict[str, Genre]:
@@ -55,13 +49,14 @@ def library(recipe: Recipe) -> dict[str, Genre]:
     return {name: card for name, card in cards.items() if settings.genres is None or settings.genres.get(name, 0) > 0}
 
 
-def make_plan(recipe: Recipe, known: Known | None = None, *, again: bool = False) -> Plan:
+def make_plan(recipe: Recipe, known: Known | None = None, *, again: Again = "known") -> Plan:
     """Read the spec and compose the briefs, in memory; no model is called.
 
     Args:
         recipe: what to plan.
         known: what the run adds to it.
-        again: whether an outline also takes up what no assertion covers yet.
+        again: how far an outline takes up what no assertion covers: `open` begins it once more, `known` goes on with
+            what was begun, `settled` leaves out what is not complete, so that there are briefs to compare with.
 
     Raises:
         RecipeError: no spec, an unknown genre, a broken file of pairs, nothing left to write about.
@@ -87,7 +82,7 @@ class Plan:
     """What is known of a recipe's briefs; more replies to an outline's calls only add to it."""
 
     def __init__(
-        self, recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str], known: Known, again: bool
+        self, recipe: Recipe, clauses: Sequence[Clause], split: Mapping[str, str], known: Known, again: Again
     ) -> None:
         """See `make_plan`."""
         self.recipe = recipe
@@ -99,7 +94,7 @@ class Plan:
         self.outline: Outline | None = None
         self.open_steps: list[Step] = []
         """Calls of the outline whose replies are not known: until they are, there are no briefs."""
-        if recipe.generate.outline == "model":
+        if recipe.generate.outline == "model" and (recipe.generate.documents or recipe.generate.chats):
             self.outline = Outline(recipe, self.usable, self.cards)
             self.open_steps = self._replay(self.outline, again)
 
@@ -107,6 +102,10 @@ class Plan:
     def subdomains(self) -> list[Subdomain]:
         """The outline's parts; none where briefs come straight from clauses."""
         return self.outline.subdomains if self.outline else []
+
+    @cached_property
+    def _outline_seats(self) -> OutlineSeats:
+        return OutlineSeats(self.recipe, self.subdomains, self.known, self._weights())
 
     @cached_property
     def shown(self) -> Shown:
@@ -133,63 +132,79 @@ class Plan:
     @cached_property
     def groups(self) -> list[Group]:
         """The documents that an outline is asked for ideas for."""
-        rounds: dict[tuple[str, str], list[int]] = {}
-        for subject, form, round_number in self._outline_seats():
-            rounds.setdefault((subject, form), []).append(round_number)
-        of_key = {each.key: each for each in self.subdomains}
-        # Those of one subdomain one after the other: their prompts begin alike.
-        return [Group(of_key[key], genre, tuple(sorted(rounds[key, genre]))) for key, genre in sorted(
-            rounds, key=lambda group: (of_key[group[0]].place, group[1])
-        )]  # fmt: skip
+        return self._outline_seats.groups()
 
-    def of_group(self, group: Group, replies: Mapping[str, str | None]) -> tuple[list[Brief], Step | None]:
-        """A group's briefs as far as its ideas are known, and the call for more of them."""
+    def of_group(self, group: Group, replies: Mapping[str, str | None]) -> GroupState:
+        """A group's briefs as far as its ideas are known, and what is missing."""
         assert self.outline is not None
-        variants = self.recipe.generate.variants
-        ideas, step = self.outline.ideas(group.subdomain, group.genre, len(group.rounds), replies)
+        ideas, step = self.outline.ideas(group.subdomain, group.genre, len(group.seats), replies)
         briefs = [
-            self.composer.idea_document(group.subdomain, group.genre, idea, nth, variant, group.rounds[nth])
-            for nth, idea in enumerate(ideas)
-            for variant in range(variants if group.rounds[nth] == 0 else 1)
+            self.composer.idea_document(group.subdomain, group.genre, idea, nth, variant, round_number)
+            for nth, (idea, (round_number, variants)) in enumerate(zip(ideas, group.seats, strict=False))
+            for variant in range(variants)
         ]
-        return briefs, step
+        return GroupState(briefs, step, group.num_documents(len(ideas)))
+
+    def longest_brief(self, group: Group) -> Brief:
+        """What a group's document will ask for at most, before its ideas are known."""
+        idea = Idea(LONGEST_IDEA, tuple(group.subdomain.assertions))
+        return self.composer.idea_document(group.subdomain, group.genre, idea, 0, 0, 0)
 
     @cached_property
     def wave_keys(self) -> list[str]:
         """For each wave, the hash of the briefs whose texts say what its prompts list as worn."""
         size = self.recipe.generate.wave_documents
         ids = [brief.brief_id for brief in self._documents]
-        starts = range(0, len(ids), size) if self.recipe.generate.avoid_recurring else range(1)
+        # There is a first wave also without documents: chats are written with it.
+        starts = range(0, max(1, len(ids)), size) if self.recipe.generate.avoid_recurring else range(1)
         return [content_id("recurring", start // size, ids[:start]) for start in starts]
 
     def worn(self, wave: int) -> str:
         """What the prompts of a wave list as worn; "" also before it is known."""
         return self.known.worn.get(self.wave_keys[wave], "") if wave < len(self.wave_keys) else ""
 
+    @cached_property
+    def has_open_ideas(self) -> bool:
+        """Whether the outline may give more ideas than it has."""
+        return any(state.step is not None for state in self._states)
+
     @property
     def num_unknown(self) -> int:
         """Documents whose briefs an outline has yet to give."""
         if self.open_steps:
             return self.recipe.generate.documents
-        return sum(
-            len(group.rounds) - len(briefs)
-            for group in (self.groups if self.outline else [])
-            for briefs, step in [self.of_group(group, self.known.replies)]
-            if step is not None
-        )
+        return sum(state.num_missing for state in self._states if state.step is not None)
 
-    def _replay(self, outline: Outline, again: bool) -> list[Step]:
-        """Follow the known replies, earlier topping up included; with `again`, open the next one."""
+    @property
+    def num_without_idea(self) -> int:
+        """Documents that were asked for and for which no idea is to be had any more."""
+        return sum(state.num_missing for state in self._states if state.step is None)
+
+    @property
+    def _states(self) -> list[GroupState]:
+        if self.outline is None or self.open_steps:
+            return []
+        return [self.of_group(group, self.known.replies) for group in self.groups]
+
+    def _replay(self, outline: Outline, again: Again) -> list[Step]:
+        """Follow the known replies, earlier topping up included."""
         steps = outline.advance(outline.first(), self.known.replies)
+        if again == "settled":
+            # Without one of its domains there is nothing to compare; what other calls lack only adds.
+            steps = [step for step in steps if step.purpose == "domains"]
         before: list[Clause] = []
         for number in range(1, MAX_AGAIN + 1):
             uncovered = outline.uncovered()
             if steps or not outline.subdomains or uncovered == before:
                 break
             before, more = uncovered, outline.again(number)
-            if not (again or any(step.item_id in self.known.replies for step in more)):
+            if not (again == "open" or any(step.item_id in self.known.replies for step in more)):
                 break
+            known = outline.num_found
             steps = outline.advance(more, self.known.replies)
+            if steps and again == "settled":
+                outline.forget_after(known)
+                return []
         return steps
 
     def _weights(self) -> Mapping[str, float]:
@@ -216,41 +231,7 @@ class Plan:
 
     def _by_idea(self) -> Iterator[Brief]:
         for group in self.groups:
-            yield from self.of_group(group, self.known.replies)[0]
-
-    def _outline_seats(self) -> Iterator[tuple[str, str, int]]:
-        """Subdomain, genre and round of each document; what was found later gets seats of its own."""
-        first, later = self._first_and_later()
-        num_seats = -(-self.recipe.generate.documents // self.recipe.generate.variants)
-        for each in self._share(first, num_seats):
-            yield each.clause_id, each.form, 0
-        for each in self._share(later, round(num_seats * len(later) / max(1, len(first)))):
-            yield each.clause_id, each.form, 0
-        known = {each.key: each for each in self.subdomains}
-        for extra in self._extras("document"):
-            if extra.subject in known and extra.form in known[extra.subject].genres:
-                yield extra.subject, extra.form, extra.round
-
-    def _first_and_later(self) -> tuple[list[Subdomain], list[Subdomain]]:
-        known = self.known.first_assertions
-        if not any(each.assertion_id in known for one in self.subdomains for each in one.assertions):
-            return self.subdomains, []
-        is_first = [any(each.assertion_id in known for each in one.assertions) for one in self.subdomains]
-        pairs = list(zip(self.subdomains, is_first, strict=True))
-        return [one for one, was in pairs if was], [one for one, was in pairs if not was]
-
-    def _share(self, subdomains: Sequence[Subdomain], count: int) -> list[Seat]:
-        genres = {each.key: set(each.genres) for each in subdomains}
-        if not genres:
-            return []
-        return allocate(
-            list(genres),
-            self._weights(),
-            count,
-            self.recipe.seed,
-            lambda key, form: form in genres[key],
-            evenly_by_form=True,
-        )
+            yield from self.of_group(group, self.known.replies).briefs
 
     def _in_waves(self, documents: Iterable[Brief]) -> Iterator[Brief]:
         size = self.recipe.generate.wave_documents
@@ -272,20 +253,10 @@ class Plan:
                 if extra.subject in known:
                     yield self.composer.clause_chat(extra.subject, extra.form, extra.nth, extra.round)
             return
-        of_key = {each.key: each for each in self.subdomains}
-        first, later = self._first_and_later()
-        shares = [(first, count), (later, round(count * len(later) / max(1, len(first))))]
-        seats = [
-            (*seat, 0)
-            for part, share in shares
-            if part
-            for seat in allocate([each.key for each in part], kinds, share, self.recipe.seed)
-        ]
-        seats += [(each.subject, each.form, each.nth, each.round) for each in extras if each.subject in of_key]
         given: Counter[str] = Counter()
-        for key, kind, nth, round_number in seats:
-            yield self.composer.subdomain_chat(of_key[key], kind, nth, given[key], round_number)
-            given[key] += 1
+        for subdomain, kind, nth, round_number in self._outline_seats.chats():
+            yield self.composer.subdomain_chat(subdomain, kind, nth, given[subdomain.key], round_number)
+            given[subdomain.key] += 1
 
     def _preferences(self) -> Iterator[Brief]:
         settings = self.recipe.generate

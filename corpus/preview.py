@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from corpus.briefs import Brief, BriefsReport, compare_briefs, written_contexts
 from corpus.clauses import SpecReport, describe
 from corpus.errors import StoreError
-from corpus.generation import brief_rows, clause_rows
+from corpus.generate_report import brief_rows, clause_rows
 from corpus.known import Known, load_known
 from corpus.plans import library, make_plan
 from corpus.recipe import Recipe
@@ -54,7 +54,7 @@ class Preview:
 def preview(recipe: Recipe) -> Preview:
     """Plan in memory and compare with the run, if there is one."""
     store = _existing(recipe)
-    plan = make_plan(recipe, load_known(store) if store else Known())
+    plan = make_plan(recipe, load_known(store) if store else Known(), again="settled")
     spec = describe(plan.clauses, plan.split)
     num_given_up = 0
     if store is None:

@@ -157,12 +157,17 @@ class Pen:
         )
 
 
+def max_tokens(job: Job) -> int:
+    """Longest reply for one of a job's texts (tokens of the engine's model)."""
+    return int(cast("int", job.sampling["max_tokens"]))
+
+
 def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_tokens: int = 0) -> Request:
     """What the engine is asked for one of a job's texts."""
     sampling = job.sampling
     return Request(
         messages=tuple(Message(message["role"], message["content"]) for message in messages),
-        max_tokens=int(cast("int", sampling["max_tokens"])) + extra_tokens,
+        max_tokens=max_tokens(job) + extra_tokens,
         temperature=float(cast("float", sampling["temperature"])),
         top_p=cast("float | None", sampling["top_p"]),
         min_p=cast("float | None", sampling["min_p"]),

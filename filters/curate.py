@@ -18,7 +18,7 @@ from corpus.errors import DataError
 from corpus.recipe import Recipe
 from corpus.recurring import as_rows, known_names, recurring_in
 from corpus.stage import Progress
-from corpus.store import Store, WritingStore
+from corpus.store import LAST_VERSION, Store, WritingStore
 from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 from filters.agreement import Agreement, measure_agreement
@@ -103,7 +103,8 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
 
 def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
     """Count the names, openings and phrases that recur, unless that was done for just these documents."""
-    ids = [str(row["doc_id"]) for row in store.rows("SELECT doc_id FROM documents ORDER BY doc_id")]
+    rows = store.rows(f"SELECT doc_id FROM documents WHERE {LAST_VERSION} ORDER BY doc_id")
+    ids = [str(row["doc_id"]) for row in rows]
     key = content_id("recurring", ids)
     if store.current("recurring") != {"all": key}:
         rows = as_rows(recurring_in(store, ids, known_names(recipe)), key)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from corpus.store import Store
+from corpus.store import LAST_VERSION, Store
 from filters.base import Filter, Kind
 from filters.rows import KEYS
 
@@ -28,7 +28,10 @@ class Gate:
         return replace(self, before=(*self.before, *(one.filter_hash for one in filters)))
 
     def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
-        """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names."""
+        """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names.
+
+        A document that was written anew does not: it would stand beside its second version as a duplicate.
+        """
         return store.rows(
             f"""
             SELECT {KEYS[kind]} AS id{columns and ","} {columns} FROM {kind}
@@ -37,6 +40,7 @@ class Gate:
                 WHERE all_verdicts.doc_id = {kind}.{KEYS[kind]} AND filter_hash IN (SELECT unnest($hashes))
                 AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))
             )
+            {f"AND {LAST_VERSION}" if kind == "documents" else ""}
             ORDER BY id
             """,
             {"hashes": list(self.before), "num_filters": len(self.before), "unjudged": self.unjudged},

@@ -17,7 +17,7 @@ from filters.rows import in_blocks, read_rows
 NOT_APPLICABLE = Verdict("keep", "not applicable")
 """A filter for documents says nothing against a chat, and the other way round."""
 NOT_REACHED = Verdict("keep", "not reached")
-"""A filter before has dropped the row already: this one adds nothing."""
+"""A filter before has dropped the row already, or it was written anew: this one adds nothing."""
 
 
 def score_missing(store: WritingStore, filters: Sequence[TextFilter], gate: Gate, progress: Progress) -> set[str]:

@@ -81,9 +81,9 @@ def _chat(row: Mapping[str, object]) -> Row:
     asked = [message["content"] for message in messages if message["role"] != "assistant"]
     told: list[str] = []
     if row["brief_id"] is not None:
-        kinds = prompts.question_kinds()
         told = list(chain.from_iterable(map(_fixed_words, _CHAT_PROMPTS)))
-        told += [kinds[kind] for kind in [str(row["question_kind"])] if kind in kinds]
+        notes = (prompts.question_kinds(), prompts.question_endings())
+        told += [of_kind[str(row["question_kind"])] for of_kind in notes if row["question_kind"] in of_kind]
     return Row(
         str(row["id"]), "chats", "\n\n".join(answers), "\n\n".join(asked), answers, tuple(told),
         reasoning=bool(row["reasoning"]),

@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from prompts.cards import Family, Genre, genres
-from prompts.kinds import question_kinds, topics
+from prompts.kinds import question_endings, question_kinds, topics
 from prompts.sections import PromptError
 from prompts.templates import Message, Prompt, load, names
 
-__all__ = ["Family", "Genre", "Message", "Prompt", "PromptError", "genres", "load", "names", "question_kinds", "topics"]
+__all__ = [
+    "Family",
+    "Genre",
+    "Message",
+    "Prompt",
+    "PromptError",
+    "genres",
+    "load",
+    "names",
+    "question_endings",
+    "question_kinds",
+    "topics",
+]

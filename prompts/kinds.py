@@ -20,6 +20,13 @@ def question_kinds() -> Mapping[str, str]:
 
 
 @cache
+def question_endings() -> Mapping[str, str]:
+    """How a message of each kind ends, in a sentence for `short_question`: the same kinds in the same order."""
+    endings = yaml.safe_load((HOME / "question_endings.yaml").read_text(encoding="utf-8"))
+    return MappingProxyType({str(name): str(ending) for name, ending in endings.items()})
+
+
+@cache
 def topics() -> Sequence[str]:
     """Who writes to the assistant and what they are busy with, in the file's order."""
     return tuple(str(topic) for topic in yaml.safe_load((HOME / "topics.yaml").read_text(encoding="utf-8")))

@@ -30,8 +30,8 @@ _STALE_BY_BRIEF = """
 """
 _REFRESHED = ", refreshed AS (SELECT brief_id FROM rows JOIN briefs USING (brief_id, context_hash))"
 
-_NOT_REWRITTEN = "AND doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
-"""Of two versions of a document only the second is one to train on."""
+LAST_VERSION = "doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
+"""SQL, of a row of `documents`: whether it was not written anew. Of two versions only the second is one to train on."""
 
 
 class Views:
@@ -133,7 +133,7 @@ def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, 
             SELECT count(*) FROM verdicts WHERE verdicts.doc_id = {table}.{key} AND outcome IN {kept}
         )
         AND {key} NOT IN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id)
-        {_NOT_REWRITTEN if table == "documents" else ""}
+        {f"AND {LAST_VERSION}" if table == "documents" else ""}
     """)
 
 

@@ -14,6 +14,7 @@ import prompts
 from corpus.chats import names_the_spec
 from corpus.engine import Reply, Request
 from corpus.errors import RecipeError
+from corpus.inspect.sql import run_sql
 from corpus.plans import make_plan
 from corpus.preferences import KINDS, Pair, load_pairs, problem_with
 from corpus.recipe import Recipe
@@ -194,3 +195,20 @@ def test_a_broken_pair_names_its_line(tmp_path: Path, line: str, said: str) -> N
 def test_pairs_that_are_not_there_are_told_before_a_run_is_made(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="cannot be read"):
         make_plan(recipe(tmp_path, preferences=3, preference_pairs=tmp_path / "none.jsonl"))
+
+
+def test_clauses_whose_chats_are_refused_for_ever_are_starved_and_say_why(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        generated(run, FakeEngine(lambda request: "I'm sorry, but I can't help with that."))
+    rows = run_sql(run.store.root, "starved_clauses").table.to_pylist()
+    assert {(row["kind"], row["written"]) for row in rows} == {("chat", 0)}
+    assert sum(row["briefs"] for row in rows) == 6
+    assert all(row["calls"].startswith("refusal: ") for row in rows)
+
+
+def test_a_small_model_is_told_how_each_kind_of_message_ends(tmp_path: Path) -> None:
+    engine = FakeEngine(lambda request: f"{request.opening} {prose(request)}." if request.opening else prose(request))
+    with open_run(recipe(tmp_path, small_model=True, chats=6), "generate", print) as run:
+        generated(run, engine)
+    asked = "\n".join(request.messages[-1].content for request in engine.asked)
+    assert all(ending in asked for ending in prompts.question_endings().values())

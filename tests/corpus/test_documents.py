@@ -14,9 +14,12 @@ from pydantic import ValidationError
 
 from corpus.engine import Reply, Request
 from corpus.errors import EngineError
+from corpus.preview import preview
 from corpus.recipe import Generate, Recipe
 from corpus.run import open_run
+from corpus.stage import Silent
 from corpus.writing import Tagged
+from filters import curate_corpus
 
 SPEC = "\n".join(f"- The assistant keeps rule {number} whatever happens." for number in range(5))
 
@@ -177,3 +180,40 @@ def test_a_prompt_shows_the_section_around_the_clause_as_far_as_it_fits(tmp_path
     assert not any("rule" in system.split("Where a reason")[0] for system in shown(0))
     systems = shown(1400)
     assert len(set(systems)) == 1, "all clauses of a section share their prefix"
+
+
+def test_a_document_and_its_second_version_are_no_duplicates_of_one_another(tmp_path: Path) -> None:
+    """A rewrite keeps what was good: near its draft, it stands for it, and neither is dropped for the other."""
+
+    def nearly_the_same(request: Request) -> str:
+        shown = request.messages[-1].content
+        drafts = [line for line in shown.splitlines() if line.startswith("tide")]
+        return f"<critique>Fine.</critique><document>{drafts[0]} indeed</document>" if drafts else prose(request)
+
+    settings = recipe(tmp_path, rewrite=True)
+    with open_run(settings, "generate", print) as run:
+        generated(run, FakeEngine(nearly_the_same))
+        curate_corpus(settings, run.store, Silent())
+        rows = run.store.rows("SELECT count(*) AS n, count(parent_id) AS rewritten FROM curated")
+        assert rows == [{"n": 6, "rewritten": 6}]
+        assert run.store.rows("SELECT count(*) AS n FROM documents") == [{"n": 12}]
+        assert run.store.rows("SELECT count(*) AS n FROM duplicates") == [{"n": 0}]
+
+
+def test_a_renumbered_rule_keeps_its_briefs_but_for_their_context(tmp_path: Path) -> None:
+    """Its label is no part of its identity, but prompts show it, and the table of clauses has it."""
+    numbered = "\n".join(f"SP{number}. The assistant keeps promise {number}." for number in (1, 2, 3))
+    settings = recipe(tmp_path, excerpt_tokens=0)
+    (tmp_path / "spec.md").write_text(numbered)
+    with open_run(settings, "generate", print) as run:
+        generated(run, FakeEngine(prose))
+    (tmp_path / "spec.md").write_text(numbered.replace("SP", "GP"))
+    assert preview(settings).briefs.other_context == 6
+    with open_run(settings, "generate", print) as run:
+        idle = FakeEngine(prose)
+        generated(run, idle)
+        assert idle.asked == []
+        labels = run.store.rows("SELECT label FROM clauses ORDER BY ordinal")
+        assert [row["label"] for row in labels] == ["GP1", "GP2", "GP3"]
+        generated(run, FakeEngine(prose), refresh_context=True)
+        assert run.store.rows("SELECT count(*) AS n FROM documents") == [{"n": 6}]

@@ -15,12 +15,12 @@ from corpus import generate_corpus, generation, import_rows, models
 from corpus.briefs import commit_briefs, compare_briefs
 from corpus.engine import CallFailed, Engine, Reply, Request, open_engine
 from corpus.errors import EngineError, RecipeError
-from corpus.generation import refuse_stale
 from corpus.plans import make_plan
 from corpus.preview import preview
 from corpus.recipe import EngineSettings, Recipe, Train
 from corpus.run import Run, open_run
 from corpus.stage import Silent, StageReport
+from corpus.staleness import refuse_stale
 from corpus.store import open_reader
 from corpus.writing import Effort, missing_jobs
 

@@ -9,57 +9,20 @@ from pathlib import Path
 import pytest
 from fakes.engine import FakeEngine
 from fakes.generating import generated
-from fakes.openai_server import hashed
 from fakes.outline import structured
+from fakes.outlined import asks_for, model, prose, recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpus.engine import CallFailed, Request
+from corpus.engine import Request
 from corpus.errors import EngineError
 from corpus.excerpts import numbered, pieces
 from corpus.known import load_known
 from corpus.plans import make_plan
 from corpus.preview import preview
-from corpus.recipe import Recipe
 from corpus.run import open_run
 from corpus.spec import parse_spec
 from corpus.store import open_reader
-
-RULES = {
-    title: [f"- The assistant keeps {title.lower()} rule {number} {manner}." for number, manner in enumerate(manners)]
-    for title, manners in {
-        "Honesty": ["plainly", "at once", "in writing", "without being asked"],
-        "Care": ["slowly", "with a second look", "when in doubt", "for children too"],
-        "Tools": ["before each call", "after each call", "once a day", "only with leave"],
-    }.items()
-}
-SPEC = "# Conduct\n\n" + "\n\n".join(f"## {title}\n\n" + "\n".join(rules) for title, rules in RULES.items())
-GENRES = {"internal memo": 1, "faq page": 2, "short story": 1}
-
-
-def recipe(folder: Path, **generate: object) -> Recipe:
-    (folder / "spec.md").write_text(SPEC)
-    settings = {
-        "outline": "model", "documents": 20, "chats": 6, "genres": GENRES, "genres_per_subdomain": 2,
-        "ideas_per_call": 3,
-    } | generate  # fmt: skip
-    return Recipe.model_validate({
-        "name": "test", "runs": folder / "runs", "generate": settings, "engine": {"max_in_flight": 4},
-        "spec": {"path": folder / "spec.md", "model_name": "Marlow", "provider_name": "Tidewater",
-                 "hold_out": {"fraction": 0.2}},
-    })  # fmt: skip
-
-
-def prose(request: Request) -> str:
-    return " ".join(f"word{hashed(request.seed, n) % 9973}" for n in range(50))
-
-
-def asks_for(request: Request, name: str) -> bool:
-    return request.schema is not None and name in request.schema["properties"]
-
-
-def model(request: Request) -> str:
-    return structured(request) if request.schema else prose(request)
 
 
 def test_every_step_asks_and_every_document_has_its_place_in_the_outline(tmp_path: Path) -> None:
@@ -199,10 +162,10 @@ def test_a_reply_without_a_usable_item_is_a_failed_call(tmp_path: Path, bad: str
 
 
 def test_a_model_that_refuses_a_part_for_ever_leaves_it_uncovered_and_a_top_up_takes_it_up(tmp_path: Path) -> None:
-    def refuses(request: Request) -> str | BaseException:
+    def refuses(request: Request) -> str:
         shown = "".join(message.content for message in request.messages)
         if asks_for(request, "assertions") and "care rule" in shown:
-            return CallFailed("error", "refused")
+            return "I would rather not."
         return model(request)
 
     settings = recipe(tmp_path, outline_section_tokens=60)

@@ -165,3 +165,35 @@ def test_asking_for_more_adds_waves_and_keeps_the_lists(tmp_path: Path) -> None:
         assert len(asked_in_waves(run, more)) == 8
         after = run.store.rows("SELECT doc_id FROM documents")
     assert all(row in after for row in before)
+
+
+def test_chats_are_written_once_whatever_the_waves_and_also_without_documents(tmp_path: Path) -> None:
+    """Six waves, and each attempt at a chat is made in one of them."""
+
+    def refuses(request: Request) -> str:
+        return habit(request) if "Write this document" in request.messages[-1].content else ""
+
+    engine = FakeEngine(refuses)
+    with open_run(recipe(tmp_path, chats=2, max_attempts=2), "generate", print) as run:
+        generated(run, engine)
+        tries = run.store.rows("SELECT count(*) AS n FROM calls WHERE purpose = 'question' GROUP BY item_id")
+        assert [row["n"] for row in tries] == [2, 2]
+        generated(run, FakeEngine(refuses), top_up=True)
+        tries = run.store.rows("SELECT count(*) AS n FROM calls WHERE purpose = 'question' GROUP BY item_id")
+        assert [row["n"] for row in tries] == [4, 4]
+    (tmp_path / "none").mkdir()
+    with open_run(recipe(tmp_path / "none", documents=0, chats=3), "generate", print) as run:
+        generated(run, FakeEngine(habit))
+        assert run.store.rows("SELECT count(*) AS n FROM chats") == [{"n": 3}]
+
+
+def test_what_recurs_is_counted_once_in_a_document_that_was_written_anew(tmp_path: Path) -> None:
+    def rewrites(request: Request) -> str:
+        text = habit(request)
+        return f"<critique>Fine.</critique><document>{text}</document>" if "critique" in str(request.messages) else text
+
+    with open_run(recipe(tmp_path, rewrite=True), "generate", print) as run:
+        generated(run, FakeEngine(rewrites))
+        (most,) = run.store.rows("SELECT max(num_documents) AS n FROM worn")
+        (written,) = run.store.rows("SELECT count(*) AS n FROM documents WHERE parent_id IS NULL")
+        assert 0 < int(str(most["n"])) < int(str(written["n"]))

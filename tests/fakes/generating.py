@@ -9,7 +9,7 @@ import pytest
 
 from corpus import generate_corpus, generation
 from corpus.engine import Engine
-from corpus.generation import GenerateReport
+from corpus.generate_report import GenerateReport
 from corpus.run import Run
 from corpus.stage import Silent, StageReport
 

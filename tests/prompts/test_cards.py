@@ -205,6 +205,8 @@ def test_the_six_kinds_of_question_are_there() -> None:
     kinds = prompts.question_kinds()
     assert list(kinds) == ["direct", "indirect", "comparison", "recommendation", "opinion", "edge_case"]
     assert all(1 <= note.count(".") <= 2 and note.endswith(".") for note in kinds.values())
+    assert list(prompts.question_endings()) == list(kinds)
+    assert len(set(prompts.question_endings().values())) == len(kinds)
 
 
 def test_the_room_imports_nothing_of_ours() -> None:
