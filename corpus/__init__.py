@@ -72,8 +72,9 @@ def import_rows(
     recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
 ) -> ImportReport:
     """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
-    from corpus import imports, models
+    from corpus import counting, imports, models
 
+    counting.record_tokenizer(recipe, store)
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     counters = models.token_counter(*base), models.chat_token_counter(*base)
     return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)

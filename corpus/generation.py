@@ -10,6 +10,7 @@ from itertools import chain
 from corpus.briefs import BriefsReport, brief_row, commit_briefs, compare_briefs
 from corpus.chats import ChatWriter
 from corpus.clauses import commit_clauses
+from corpus.counting import record_tokenizer
 from corpus.documents import DocumentWriter, missing_rewrites
 from corpus.engine import Engine, Request, open_engine, refuse_too_long
 from corpus.errors import EngineError
@@ -46,7 +47,9 @@ def generate_corpus(
 
     Raises:
         EngineError: the engine can do nothing more; what was finished is kept.
+        RecipeError: a prompt does not fit the context, or the run's rows were counted with another tokenizer.
     """
+    record_tokenizer(recipe, store)
     known = load_known(store, retry_failed=top_up)
     new_seats = missing_seats(store) if top_up else []
     known = replace(known, extras=[*known.extras, *new_seats])

@@ -9,6 +9,7 @@ from typing import cast
 
 import pyarrow as pa
 
+from corpus.counting import refuse_other_tokenizer
 from corpus.errors import RecipeError, nearest
 from corpus.held_out import hold_out_of, is_held_out_document
 from corpus.recipe import Mix, Recipe
@@ -83,6 +84,7 @@ def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress
         raise RecipeError(f"the recipe has no mix '{name}'; {nearest(name, recipe.mixes)}")
     settings = recipe.mixes[name]
     check_curated(recipe, store, settings.kind)
+    refuse_other_tokenizer(recipe, store)
     _check_twins(store, settings, name)
     sources, num_held_out = _sources(store, settings, recipe.seed)
     cells = fill_cells(settings, recipe.seed, name, sources)

@@ -19,6 +19,7 @@ ROOMS = ("corpus", "prompts", "filters", "train", "eval")
 GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe"),
     "corpus.recurring",
+    "corpus.counting",
     *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
     *("corpus.console", "corpus.command", "corpus.quiet"),
 )
