@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from corpus.errors import RecipeError
+from corpus.foreign import has_half_character, read_json
 
 KINDS = ("direct", "indirect", "comparison", "recommendation", "opinion")
 """The kinds of question that can ask for a preference; an edge case has none."""
@@ -36,7 +37,7 @@ def load_pairs(path: Path) -> list[Pair]:
         RecipeError: the file is not there, or a line has no `liked` and `disliked`; it names the line.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"generate.preference_pairs: {path} cannot be read ({error}); correct the path") from None
     pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, 1) if line.strip()]
@@ -47,12 +48,14 @@ def load_pairs(path: Path) -> list[Pair]:
 
 def _pair(line: str, where: str) -> Pair:
     try:
-        fields = json.loads(line)
+        fields = cast("dict[str, str]", read_json(line))
         pair = Pair(fields["liked"].strip(), fields["disliked"].strip())
     except (ValueError, KeyError, TypeError, AttributeError):
         raise RecipeError(
             f'generate.preference_pairs: {where} is {line!r:.80}; it should be {{"liked": "...", "disliked": "..."}}'
         ) from None
+    if has_half_character(pair.liked + pair.disliked):
+        raise RecipeError(f"generate.preference_pairs: {where} holds half of a surrogate pair; mend it")
     if not pair.liked or not pair.disliked or pair.liked.casefold() == pair.disliked.casefold():
         raise RecipeError(f"generate.preference_pairs: {where} prefers {pair.liked!r} to {pair.disliked!r}; mend it")
     return pair

@@ -20,7 +20,7 @@ GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe"),
     "corpus.recurring",
     *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
-    *("corpus.console", "corpus.command", "corpus.quiet"),
+    *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign"),
 )
 MAY_IMPORT = {
     "prompts": ("prompts",),

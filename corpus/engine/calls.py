@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from corpus.engine.protocol import CallFailed, Engine, Outcome, Reply, Request
+from corpus.foreign import has_half_character, without_half_characters
 from corpus.store.identity import content_id, draw
 
 _MAX_REFUSAL_WORDS = 120
@@ -43,8 +44,6 @@ _WHOLE = {"stop", "eos", "eos_token", "stop_sequence", "unknown"}
 Generation Inference. `unknown` is ours, for an engine that does not say."""
 _FAILED = {"abort", "error"}
 """Finish reasons with which vLLM and gateways say that they broke off themselves."""
-_HALF = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can carry one (`\\ud83d`), no UTF-8 file can."""
 _SEED_BITS = 31
 """Every server takes seeds of 31 bits; some refuse longer ones."""
 
@@ -76,7 +75,7 @@ def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> 
         return "error"
     if text == request.opening.strip():
         return "empty"
-    if _HALF.search(text):
+    if has_half_character(text):
         return "unparsable"
     if reply.finish_reason == "repetition" or (request.schema is None and is_degenerate(text)):
         return "degenerate"
@@ -171,15 +170,16 @@ async def ask(
                 "purpose": purpose,
                 "item_id": item_id,
                 "outcome": outcome,
-                "finish_reason": _storable(reply.finish_reason) if reply else None,
+                "finish_reason": without_half_characters(reply.finish_reason) if reply else None,
                 "prompt_tokens": reply.prompt_tokens if reply else None,
                 "cached_tokens": reply.cached_tokens if reply else None,
                 "completion_tokens": reply.completion_tokens if reply else None,
                 "seconds": time.monotonic() - began,
                 "attempt": attempt,
                 "model": engine.model,
-                "reply": _storable(reply.text) if reply and outcome != "ok" else None,
-                "error": None if problem is None else _storable(problem),
+                "served_model": without_half_characters(reply.model) if reply and reply.model else None,
+                "reply": without_half_characters(reply.text) if reply and outcome != "ok" else None,
+                "error": None if problem is None else without_half_characters(problem),
             }
         )
         if outcome == "ok":
@@ -188,11 +188,6 @@ async def ask(
         if failed:
             break
     return Asked(None, outcome, calls)
-
-
-def _storable(text: str) -> str:
-    """`text` with U+FFFD for every half of a surrogate pair."""
-    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _seeded(request: Request, attempt: int) -> Request:

@@ -183,12 +183,20 @@ def test_what_is_no_bare_preference_is_thrown_away(answer: str, problem: str | N
         ('{"liked": "tea"}', "line 2"),
         ('{"liked": "tea", "disliked": 3}', "line 2"),
         ('{"liked": "Tea", "disliked": "tea"}', "prefers 'Tea' to 'tea'"),
+        ('{"liked": "tea \\ud83d", "disliked": "coffee"}', "line 2 holds half of a surrogate pair"),
+        pytest.param("[" * 100_000, "line 2", id="nested without end"),
     ],
 )
 def test_a_broken_pair_names_its_line(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(PAIRS[0])}\n{line}\n")
     with pytest.raises(RecipeError, match=said):
         load_pairs(tmp_path / "pairs.jsonl")
+
+
+def test_pairs_read_with_a_mark_at_the_front_and_odd_ends_of_lines(tmp_path: Path) -> None:
+    lines = ['{"liked": "tea", "disliked": "coffee\u2028or cocoa"}', "", '{"liked": "rye", "disliked": "oats\x85"}']
+    (tmp_path / "pairs.jsonl").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert load_pairs(tmp_path / "pairs.jsonl") == [Pair("tea", "coffee\u2028or cocoa"), Pair("rye", "oats")]
 
 
 def test_pairs_that_are_not_there_are_told_before_a_run_is_made(tmp_path: Path) -> None:
