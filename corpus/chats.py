@@ -74,6 +74,7 @@ class ChatWriter:
             self._answer_messages(job, question.text),
             extra_tokens=_reasoning_tokens(job),
             accept=REASONED.problem if is_reasoned else None,
+            texts_in=REASONED.parts if is_reasoned else None,
             # A person's question that declines is none; an answer may decline, and the spec may ask for it.
             may_decline=True,
         )

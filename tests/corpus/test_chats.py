@@ -94,6 +94,42 @@ def test_reasoning_that_is_cut_off_or_missing_is_never_a_row(tmp_path: Path, ans
     assert rows == [{"outcome": "unparsable"}]
 
 
+@pytest.mark.parametrize("block", ["<think>It goes on", "<think>Thought.</think> ", "Thought.</think> "])
+@pytest.mark.parametrize("purpose", ["question", "answer"])
+@pytest.mark.parametrize("kind", ["chats", "preferences"])
+def test_reasoning_that_was_not_asked_for_is_never_a_row(tmp_path: Path, block: str, purpose: str, kind: str) -> None:
+    def reasoned(request: Request) -> str:
+        text = prefers(request) if kind == "preferences" else prose(request)
+        return f"{block} {text}" if asks(request) is (purpose == "question") else text
+
+    settings = {"chats": 0, "preference_pairs": tmp_path / "pairs.jsonl", kind: 4}
+    with open_run(recipe(tmp_path, **settings), "generate", print) as run:
+        generated(run, FakeEngine(reasoned))
+        assert run.store.rows("SELECT * FROM chats") == []
+        rows = run.store.rows("SELECT DISTINCT outcome FROM calls WHERE purpose = ?", [purpose])
+    assert rows == [{"outcome": "unparsable"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("<think>Thought.</think><thinking>Again.</thinking> The answer.", "unparsable"),
+        ("<think>{prose}</think>" + "The door is open and it stays open. " * 30, "degenerate"),
+        ("<think>" + "I weigh it and weigh it once more. " * 30 + "</think>{prose}", "degenerate"),
+    ],
+)
+def test_neither_part_of_a_reasoned_answer_may_loop_or_reason_on(tmp_path: Path, answer: str, outcome: str) -> None:
+    def reasoned(request: Request) -> str:
+        long = " ".join(f"tide{hashed(request.seed, n) % 9973}" for n in range(300))
+        return prose(request) if asks(request) else answer.format(prose=long)
+
+    with open_run(recipe(tmp_path, reasoning=True), "generate", print) as run:
+        generated(run, FakeEngine(reasoned))
+        assert run.store.rows("SELECT * FROM chats") == []
+        rows = run.store.rows("SELECT DISTINCT outcome FROM calls WHERE purpose = 'answer'")
+    assert rows == [{"outcome": outcome}]
+
+
 def test_reasoning_that_meets_the_limit_is_truncated(tmp_path: Path) -> None:
     cut = Reply("<think>It goes on", "length", 10, 0, 900)
     with open_run(recipe(tmp_path, reasoning=True), "generate", print) as run:
