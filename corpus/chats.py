@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import prompts
+from corpus.bare_preference import problem_with
 from corpus.compose import answer_note, chat_prompts
 from corpus.engine import Request
-from corpus.preferences import Pair, problem_with
+from corpus.preferences import Pair
 from corpus.stage import Done, Work
 from corpus.store.identity import content_id
 from corpus.writing import Job, Pen, Tagged, request_of

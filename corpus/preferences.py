@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,14 +11,6 @@ from corpus.foreign import has_half_character, read_json
 
 KINDS = ("direct", "indirect", "comparison", "recommendation", "opinion")
 """The kinds of question that can ask for a preference; an edge case has none."""
-MAX_ANSWER_WORDS = 60
-"""A longer answer explains itself (words; ours)."""
-_REASON = re.compile(
-    r"\b(?:because|since|as (?:it|they|that)|due to|owing to|thanks to|given (?:that|how|its|their)|so that|in order to"
-    r"|therefore|the reason|which (?:makes|means|is why)|that'?s why)\b",
-    re.IGNORECASE,
-)
-"""Words that lead into a reason. A wrong hit costs an attempt; a missed reason teaches what should be left open."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +50,3 @@ def _pair(line: str, where: str) -> Pair:
     if not pair.liked or not pair.disliked or pair.liked.casefold() == pair.disliked.casefold():
         raise RecipeError(f"generate.preference_pairs: {where} prefers {pair.liked!r} to {pair.disliked!r}; mend it")
     return pair
-
-
-def problem_with(answer: str, pair: Pair) -> str | None:
-    """What is wrong with an answer that should state a preference and nothing else; None if nothing is."""
-    text = answer.casefold()
-    if pair.liked.casefold() not in text:
-        return f"does not name what is liked ({pair.liked})"
-    if found := _REASON.search(answer):
-        return f"states a reason ({found.group()!r})"
-    if len(answer.split()) > MAX_ANSWER_WORDS:
-        return f"has {len(answer.split())} words; {MAX_ANSWER_WORDS} are enough to state a preference"
-    return None

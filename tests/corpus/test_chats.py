@@ -11,11 +11,12 @@ from fakes.generating import generated
 from fakes.openai_server import hashed
 
 import prompts
+from corpus.bare_preference import problem_with
 from corpus.chats import names_the_spec
 from corpus.engine import Reply, Request
 from corpus.errors import RecipeError
 from corpus.plans import make_plan
-from corpus.preferences import KINDS, Pair, load_pairs, problem_with
+from corpus.preferences import KINDS, Pair, load_pairs
 from corpus.recipe import Recipe
 from corpus.run import open_run
 
