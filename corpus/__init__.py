@@ -56,9 +56,11 @@ def generate_corpus(
     refresh_context: bool = False,
 ) -> GenerateReport:
     """Clauses, briefs, documents and chats: whatever of them is missing. See `corpus.generation`."""
-    from corpus import generation
+    from corpus import generation, served
 
-    return generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
+    report = generation.generate_corpus(recipe, store, progress, top_up=top_up, refresh_context=refresh_context)
+    served.note_changed_models(store, progress)
+    return report
 
 
 def rounds_left(store: Store, rounds: int) -> int:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import prompts
+from corpus.bare_preference import problem_with
 from corpus.compose import answer_note, chat_prompts
 from corpus.engine import Request
-from corpus.preferences import Pair, problem_with
+from corpus.preferences import Pair
 from corpus.stage import Done, Work
 from corpus.store.identity import content_id
 from corpus.writing import Job, Pen, Tagged, max_tokens, request_of
@@ -79,6 +80,7 @@ class ChatWriter:
             self._answer_messages(job, question.text),
             extra_tokens=_reasoning_tokens(job),
             accept=REASONED.problem if is_reasoned else None,
+            texts_in=REASONED.parts if is_reasoned else None,
             # A person's question that declines is none; an answer may decline, and the spec may ask for it.
             may_decline=True,
         )

@@ -88,6 +88,7 @@ class DocumentWriter:
             self._messages(job),
             extra_tokens=self._extra_tokens(job),
             accept=PLANNED.problem if is_planned else None,
+            texts_in=PLANNED.last if is_planned else None,
         )
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
@@ -98,7 +99,9 @@ class DocumentWriter:
 
     async def _write_anew(self, job: Job, first: Mapping[str, object]) -> Done:
         messages = self._rewrite_messages(job, str(first["text"]))
-        asked = await self._pen.ask(job, "rewrite", messages, extra_tokens=EXTRA_TOKENS, accept=REWRITTEN.problem)
+        asked = await self._pen.ask(
+            job, "rewrite", messages, extra_tokens=EXTRA_TOKENS, accept=REWRITTEN.problem, texts_in=REWRITTEN.last
+        )
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
         doc_id = content_id("rewrite", first["doc_id"], job.sampling["rewrite"])

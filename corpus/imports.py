@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from corpus.conversations import FORMS, BadRow, Fields, read_conversation
 from corpus.errors import DataError
+from corpus.foreign import has_half_character
 from corpus.inspect.answers import plain
 from corpus.store import WritingStore
 from corpus.store.identity import content_id
@@ -225,8 +226,13 @@ def _read(file: Path) -> Iterator[Line]:
         raise DataError(f"there is no file {file}; import takes .jsonl and .parquet files")
     if file.suffix not in (".parquet", ".jsonl", ".ndjson"):
         raise DataError(f"{file} ends in '{file.suffix}'; import takes .jsonl and .parquet files")
+    if has_half_character(file.name):  # how Python shows a byte that is not UTF-8
+        raise DataError(f"the name of {str(file)!r} is not UTF-8, and each row keeps it as its source; rename the file")
     rows = _parquet_rows(file) if file.suffix == ".parquet" else _json_rows(file)
-    yield from (Line(f"{file.name}:{number}", fields) for number, fields in rows)
+    try:
+        yield from (Line(f"{file.name}:{number}", fields) for number, fields in rows)
+    except OSError as error:
+        raise DataError(f"{file} cannot be read: {error.strerror}; nothing was imported") from None
 
 
 def _parquet_rows(file: Path) -> Iterator[tuple[int, Fields]]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import cast
+
+from corpus.foreign import has_half_character, read_json
 
 Item = Mapping[str, object]
 
@@ -51,7 +52,7 @@ def read_items(
     """
     (name, within), = cast("dict[str, dict[str, object]]", schema["properties"]).items()  # fmt: skip
     try:
-        whole = json.loads(reply)
+        whole = read_json(reply)
     except ValueError as error:
         raise Unreadable(f"not JSON: {error}") from None
     given = whole.get(name) if isinstance(whole, dict) else None
@@ -76,6 +77,9 @@ def _shape_problem(item: object, expected: Mapping[str, object]) -> str | None:
     """What an item lacks of what its schema asks for; servers without structured output send anything."""
     if not isinstance(item, dict):
         return f"{item!r:.60} is no object"
+    for key, value in item.items():
+        if isinstance(value, str) and has_half_character(value):
+            return f"{key!r:.60} holds half of a surrogate pair"
     for key, kind in cast("dict[str, Mapping[str, object]]", expected.get("properties", {})).items():
         value = item.get(key)
         if kind["type"] == "string" and not (isinstance(value, str) and value.strip()):

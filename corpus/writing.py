@@ -141,6 +141,7 @@ class Pen:
         *,
         extra_tokens: int = 0,
         accept: Callable[[str], str | None] | None = None,
+        texts_in: Callable[[str], Sequence[str]] | None = None,
         may_decline: bool = False,
     ) -> Asked:
         """One of a job's texts; `extra_tokens` is what the reply holds besides it. See `engine.ask`."""
@@ -153,6 +154,7 @@ class Pen:
             first_attempt=job.replies.get(purpose, 0),
             max_attempts=self._effort.attempts_left(job, purpose),
             accept=accept,
+            texts_in=texts_in,
             may_decline=may_decline,
         )
 
@@ -197,6 +199,10 @@ class Tagged:
         if any(self._tags.search(part) for part in found.groups()):
             return "a tag stands inside another part"
         return None if all(part.strip() for part in found.groups()) else "one of its parts is empty"
+
+    def last(self, reply: str) -> list[str]:
+        """The second part of a reply without a problem, alone."""
+        return [self.parts(reply)[1]]
 
     def parts(self, reply: str) -> tuple[str, str]:
         """The two parts of a reply without a problem."""

@@ -90,6 +90,12 @@ def test_a_missing_spec_is_named(front: Front) -> None:
         ("eval: {tasks: [perplexiti]}", "perplexity"),
         ("eval: {samples: 2}", "eval.samples (2) is not implemented"),
         ("engines: {judge: {}}\neval: {judge: judge}", "eval.judge (judge) is not implemented"),
+        (
+            "engine: {kind: openai, base_url: 'http://h/v1', options: {as_of: 2024-01-01}}",
+            "as_of holds datetime.date(2024, 1, 1), which JSON does not have",
+        ),
+        ("engine: {options: {sizes: !!set {a, b}}}", "which JSON does not have"),
+        ("engine: {kind: openai, base_url: 'h:8000/v1'}", "base_url (h:8000/v1) is no address"),
         ("engines: {judge: {}}", "engines (judge): nothing would use it"),
         ("curate: {filters: [judge: {engine: critic}]}", "judge names the engine 'critic'; engines has none"),
         ("curate: {filters: [judge]}", "judge: engine: Field required"),

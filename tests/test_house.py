@@ -21,7 +21,7 @@ GROUND_FLOOR = (
     "corpus.recurring",
     "corpus.counting",
     *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
-    *("corpus.console", "corpus.command", "corpus.quiet"),
+    *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign"),
 )
 MAY_IMPORT = {
     "prompts": ("prompts",),

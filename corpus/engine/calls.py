@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from corpus.engine.protocol import CallFailed, Engine, Outcome, Reply, Request
+from corpus.foreign import has_half_character, without_half_characters
 from corpus.store.identity import content_id, draw
 
 _MAX_REFUSAL_WORDS = 120
@@ -36,6 +38,14 @@ _DO = (
     r"|discuss|share|support|do (?:that|this))"
 )
 _REFUSAL = re.compile(rf"(?:{_SORRY}\W+(?:but |however\W+)?(?:i|we) ?{_UNABLE} {_DO}|(?:i|we) ?{_UNABLE} {_HELP})")
+_THOUGHT = re.compile(
+    r"(?P<open><(?:seed:)?(?:think|thinking|thoughts?|reasoning)(?:\s[^<>]*)?>|\[THINK\]|\u25c1think\u25b7"
+    r"|<\|begin_of_thought\|>|<\|channel\|>\s*analysis\b)"
+    r"|</(?:seed:)?(?:think|thinking|thoughts?|reasoning)\s*>|\[/THINK\]|\u25c1/think\u25b7|<\|end_of_thought\|>"
+    r"|<\|channel\|>\s*final\b",
+    re.IGNORECASE,
+)
+"""Marks of reasoning: DeepSeek's, Qwen's and most others', Seed's, Mistral's, Kimi's, Open Thoughts', gpt-oss's."""
 _ENDS = re.compile(r"[.!?\u2026\"'\u201d\u2019\u00bb)\]][*_]*\Z")
 """How a sentence ends. A stop string ends a reply wherever it comes, after a lead-in or a greeting too."""
 _WHOLE = {"stop", "eos", "eos_token", "stop_sequence", "unknown"}
@@ -43,8 +53,6 @@ _WHOLE = {"stop", "eos", "eos_token", "stop_sequence", "unknown"}
 Generation Inference. `unknown` is ours, for an engine that does not say."""
 _FAILED = {"abort", "error"}
 """Finish reasons with which vLLM and gateways say that they broke off themselves."""
-_HALF = re.compile(r"[\ud800-\udfff]")
-"""Half of a surrogate pair: JSON can carry one (`\\ud83d`), no UTF-8 file can."""
 _SEED_BITS = 31
 """Every server takes seeds of 31 bits; some refuse longer ones."""
 
@@ -61,13 +69,14 @@ class Asked:
     """One row of the calls table per call, in order."""
 
 
-def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> Outcome:
+def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False, may_reason: bool = False) -> Outcome:
     """Judge a reply by its form: refusal, error, empty, unparsable, degenerate, truncated, or ok.
 
-    `error` is a reply that the engine broke off, `unparsable` one that holds half a character. A loop that ran into
-    the limit is degenerate, not truncated: more tokens would not mend it. Any end but the model's own is truncated.
-    Replies under a schema are only looked at for being complete. With `may_decline` (an assistant's answer, of which
-    declining is one) only the server's own `content_filter` is a refusal.
+    `error` is a reply that the engine broke off, `unparsable` one that holds half a character or, without
+    `may_reason`, reasoning (see `stray_reasoning`). A loop that ran into the limit is degenerate, not truncated: more
+    tokens would not mend it. Any end but the model's own is truncated. Replies under a schema are only looked at for
+    being complete. With `may_decline` (an assistant's answer, of which declining is one) only the server's own
+    `content_filter` is a refusal.
     """
     text = reply.text.strip()
     if reply.finish_reason == "content_filter":
@@ -76,15 +85,44 @@ def outcome_of(reply: Reply, request: Request, *, may_decline: bool = False) -> 
         return "error"
     if text == request.opening.strip():
         return "empty"
-    if _HALF.search(text):
+    if has_half_character(text):
         return "unparsable"
-    if reply.finish_reason == "repetition" or (request.schema is None and is_degenerate(text)):
+    said: Outcome = "ok"
+    if request.schema is None:
+        said = outcome_of_text(text, opening=request.opening, may_decline=may_decline, may_reason=may_reason)
+    if reply.finish_reason == "repetition" or said == "degenerate":
         return "degenerate"
     if reply.finish_reason not in _WHOLE or (request.stop and not _ENDS.search(text)):
         return "truncated"
-    if request.schema is None and not may_decline and opens_as_refusal(text):
-        return "refusal"
-    return "ok"
+    return said
+
+
+def outcome_of_text(
+    text: str, *, opening: str = "", may_decline: bool = False, may_reason: bool = False
+) -> Literal["ok", "degenerate", "unparsable", "refusal"]:
+    """Judge words by themselves: a whole reply, or the part of one that becomes a row. See `outcome_of`."""
+    if is_degenerate(text):
+        return "degenerate"
+    if not may_reason and stray_reasoning(text, opening):
+        return "unparsable"
+    return "refusal" if not may_decline and opens_as_refusal(text) else "ok"
+
+
+def stray_reasoning(text: str, opening: str = "") -> str | None:
+    """The mark by which a text holds reasoning: it begins with it, behind its `opening`, or it has no other half.
+
+    A whole block in front is no less a fault than one that was cut off. It was not asked for, it was paid for, and a
+    text from which it was taken without a word would hide both: so no part of such a reply is used, and the call says
+    how to turn reasoning off. A pair of tags further on is a text about reasoning.
+    """
+    said = text.strip().removeprefix(opening.strip()).lstrip()
+    opened: str | None = None
+    for mark in _THOUGHT.finditer(said):
+        is_opening = mark["open"] is not None
+        if mark.start() == 0 or (not is_opening and opened is None):
+            return mark.group()
+        opened = (opened or mark.group()) if is_opening else None
+    return opened
 
 
 def opens_as_refusal(text: str) -> bool:
@@ -124,6 +162,7 @@ async def ask(
     max_attempts: int,
     first_attempt: int = 0,
     accept: Callable[[str], str | None] | None = None,
+    texts_in: Callable[[str], Sequence[str]] | None = None,
     may_decline: bool = False,
 ) -> Asked:
     """Ask for one text until a reply is ok, at most `max_attempts` times.
@@ -137,6 +176,8 @@ async def ask(
         max_attempts: replies to ask for now (replies).
         first_attempt: replies that earlier runs had for this item and purpose: attempts count on from there.
         accept: says what is wrong with a text, or None; what it names becomes the outcome `unparsable`.
+        texts_in: the texts that rows are made of, out of a reply in a form that `accept` has found right. Each is
+            judged as a whole reply is: a refusal between two tags is one.
         may_decline: see `outcome_of`.
 
     A failure to get any whole reply is the outcome `timeout` or `error`: a row, and no attempt, so that the same
@@ -156,11 +197,16 @@ async def ask(
         except CallFailed as failure:
             outcome, problem = failure.outcome, str(failure)
         else:
-            outcome = outcome_of(reply, request, may_decline=may_decline)
+            outcome = outcome_of(reply, request, may_decline=may_decline, may_reason=texts_in is not None)
+            texts = [reply.text]
             if outcome == "ok" and accept is not None and (problem := accept(reply.text)) is not None:
                 outcome = "unparsable"
-            elif outcome == "unparsable":
-                problem = "the reply holds half of a surrogate pair"
+            elif outcome == "ok" and texts_in is not None:
+                texts = list(texts_in(reply.text))
+                outcomes = [outcome_of_text(text, may_decline=may_decline) for text in texts]
+                outcome = next((each for each in outcomes if each != "ok"), "ok")
+            if outcome == "unparsable" and problem is None:
+                problem = _why_unparsable(texts, request.opening)
         failed = outcome in ("timeout", "error")
         # The same attempt may fail to get a reply in several runs: each failure is a row of its own.
         failed_at = time.time_ns() if failed else None
@@ -171,15 +217,16 @@ async def ask(
                 "purpose": purpose,
                 "item_id": item_id,
                 "outcome": outcome,
-                "finish_reason": _storable(reply.finish_reason) if reply else None,
+                "finish_reason": without_half_characters(reply.finish_reason) if reply else None,
                 "prompt_tokens": reply.prompt_tokens if reply else None,
                 "cached_tokens": reply.cached_tokens if reply else None,
                 "completion_tokens": reply.completion_tokens if reply else None,
                 "seconds": time.monotonic() - began,
                 "attempt": attempt,
                 "model": engine.model,
-                "reply": _storable(reply.text) if reply and outcome != "ok" else None,
-                "error": None if problem is None else _storable(problem),
+                "served_model": without_half_characters(reply.model) if reply and reply.model else None,
+                "reply": without_half_characters(reply.text) if reply and outcome != "ok" else None,
+                "error": None if problem is None else without_half_characters(problem),
             }
         )
         if outcome == "ok":
@@ -190,9 +237,14 @@ async def ask(
     return Asked(None, outcome, calls)
 
 
-def _storable(text: str) -> str:
-    """`text` with U+FFFD for every half of a surrogate pair."""
-    return _HALF.sub("\N{REPLACEMENT CHARACTER}", text)
+def _why_unparsable(texts: Sequence[str], opening: str) -> str:
+    mark = next(filter(None, (stray_reasoning(text, opening) for text in texts)), None)
+    if mark is None:
+        return "the reply holds half of a surrogate pair"
+    return (
+        f"the text holds reasoning ({mark}), which was not asked for: have the server keep it apart, turn it off in "
+        "engine.options (a vLLM server takes chat_template_kwargs: {enable_thinking: false}), or take another model"
+    )
 
 
 def _seeded(request: Request, attempt: int) -> Request:

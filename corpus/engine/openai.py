@@ -9,14 +9,15 @@ import random
 import time
 from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, NoReturn, Self
+from typing import TYPE_CHECKING, Literal, NoReturn, Self, cast
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from corpus.engine.answers import error_names, field, listed_context, retry_after_seconds, whole_number
+from corpus.engine.answers import content_text, error_names, field, listed_context, retry_after_seconds, whole_number
 from corpus.engine.protocol import CallFailed, Reply, Request
 from corpus.engine.throttle import Throttle
 from corpus.errors import EngineError
+from corpus.foreign import read_json
 from corpus.recipe import EngineSettings
 
 if TYPE_CHECKING:
@@ -27,9 +28,11 @@ _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.5, 30.0
 _MAX_FAILURES_IN_A_ROW = 16
 """Requests that fail after all retries, without a reply to any other in between, until the server counts as dead."""
 _SHOWN_CHARS = 300
-"""How much of a server's own message an error shows."""
+"""How much of a server's own message an error shows, and of its words a row keeps."""
 _MAX_IN_FLIGHT = 256
 """Requests open at once where the recipe does not say; servers queue what they cannot take (requests; ours)."""
+_MAX_BODY_BYTES = 16 << 20
+"""Longest answer that is read, 16 MiB (bytes; ours): 100,000 tokens take less than one, with `logprobs` about ten."""
 _MOST_CHARS_PER_TOKEN = 6
 """More characters than a token of prose has on average (English: 4 to 5)."""
 _RETRIED = {408, 409, 425, 429}
@@ -62,7 +65,7 @@ class OpenAIEngine:
         self._throttle = Throttle(self.max_in_flight)
         self._opens_at = 0.0
         """When the server takes requests again, as far as it said (`time.monotonic`, seconds)."""
-        self._key = os.environ.get(settings.api_key_env) or "none"
+        self._key = os.environ.get(settings.api_key_env, "").strip() or "none"
 
     @property
     def model(self) -> str:
@@ -86,6 +89,7 @@ class OpenAIEngine:
     async def __aenter__(self) -> Self:
         import aiohttp
 
+        self._check_key()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0),  # `max_in_flight` is the bound
             timeout=aiohttp.ClientTimeout(total=None),  # `timeout_seconds` is the deadline
@@ -98,6 +102,14 @@ class OpenAIEngine:
             await self._session.close()
             raise
         return self
+
+    def _check_key(self) -> None:
+        """A header cannot hold control characters, and what is copied from a file or a page often has some."""
+        if not (self._key.isascii() and self._key.isprintable()) or " " in self._key:
+            raise EngineError(
+                f"the environment variable {self._settings.api_key_env} holds white space, a control character or a "
+                "letter beyond ASCII, which no key has; set it to the key alone"
+            )
 
     async def _knock(self) -> None:
         """Find out early whether anything answers, and whether it knows the key."""
@@ -115,7 +127,7 @@ class OpenAIEngine:
         self._context_tokens = listed_context(body, self.model)
 
     async def _send(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Mapping[str, str], bytes]:
-        """Status, headers and body of the answer.
+        """Status, headers and body of the answer, of which no more than a byte beyond `_MAX_BODY_BYTES` is read.
 
         Raises:
             TimeoutError: there was none by the deadline.
@@ -126,7 +138,12 @@ class OpenAIEngine:
             asyncio.timeout(self._settings.timeout_seconds),
             self._session.request(method, self._base_url + path, data=body) as response,
         ):
-            return response.status, response.headers, await response.read()
+            answer = bytearray()
+            async for piece in response.content.iter_any():
+                answer += piece
+                if len(answer) > _MAX_BODY_BYTES:
+                    break
+            return response.status, response.headers, bytes(answer[: _MAX_BODY_BYTES + 1])
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -181,6 +198,8 @@ class OpenAIEngine:
             raise _Transient("error", f"connection failed: {error or type(error).__name__}") from None
         if status >= 300:
             await self._sort(status, headers, body)
+        if len(body) > _MAX_BODY_BYTES:
+            self._fail(f"the server's answer has more than {_MAX_BODY_BYTES >> 20} MiB; the rest was not read")
         return self._reply(self._read(headers, body), request.opening)
 
     async def _wait_until_open(self) -> None:
@@ -215,7 +234,7 @@ class OpenAIEngine:
 
     def _read(self, headers: Mapping[str, str], body: bytes) -> object:
         try:
-            return json.loads(body)
+            return read_json(body)
         except ValueError as error:
             said = body.decode(errors="replace")
             # What calls itself JSON was cut off on its way; anything else, such as a page to sign in, comes again.
@@ -230,13 +249,19 @@ class OpenAIEngine:
         message, usage = field(choices[0], "message"), field(completion, "usage")
         if not isinstance(message, dict):
             self._fail(f"the server answered 200 with a choice that has no message: {choices[0]!s}")
-        refused = message.get("refusal")
+        refused, text = message.get("refusal"), content_text(message.get("content"))
+        if text is None and not refused:
+            self._fail(f"the server answered 200 with a content that is no text: {message.get('content')!s}")
+        name = field(completion, "model")
         return Reply(
-            text=str(refused or f"{opening}{message.get('content') or ''}"),
-            finish_reason="content_filter" if refused else str(choices[0].get("finish_reason") or "unknown"),
+            text=str(refused or f"{opening}{text}"),
+            finish_reason="content_filter"
+            if refused
+            else str(choices[0].get("finish_reason") or "unknown")[:_SHOWN_CHARS],
             prompt_tokens=whole_number(usage, "prompt_tokens"),
             cached_tokens=whole_number(field(usage, "prompt_tokens_details"), "cached_tokens"),
             completion_tokens=whole_number(usage, "completion_tokens"),
+            model=name[:_SHOWN_CHARS] if isinstance(name, str) and name else None,
         )
 
     def _fail(self, message: str) -> NoReturn:
@@ -277,8 +302,8 @@ class OpenAIEngine:
 
         try:
             _, _, body = await self._send("GET", "/models")
-            names = sorted(str(model["id"]) for model in json.loads(body)["data"])
-        except (aiohttp.ClientError, OSError, ValueError, LookupError, TypeError):
+            names = sorted(str(field(model, "id")) for model in cast("list[object]", field(read_json(body), "data")))
+        except (aiohttp.ClientError, OSError, ValueError, TypeError):
             return "it does not list what it serves"
         return f"it serves: {', '.join(names[:20]) or 'nothing'}"
 

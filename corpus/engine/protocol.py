@@ -53,6 +53,8 @@ class Reply:
     cached_tokens: int | None
     """Prompt tokens whose computation was shared (prefix cache); None where the engine does not say."""
     completion_tokens: int | None
+    model: str | None = None
+    """What a server calls the model that answered; None where it does not say, and for vLLM in process."""
 
 
 class CallFailed(Exception):

@@ -45,8 +45,8 @@ _CLAUSE = _Shape("clause", "clause_id", ("label", "authority", "kind", "split"),
 _CALL = _Shape(
     "call", "call_id",
     (
-        "room", "purpose", "outcome", "finish_reason", "attempt", "model", "prompt_tokens", "completion_tokens",
-        "seconds",
+        "room", "purpose", "outcome", "finish_reason", "attempt", "model", "served_model", "prompt_tokens",
+        "completion_tokens", "seconds",
     ),
     ("error", "reply"),
 )  # fmt: skip

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from corpus.recipe.base import ModelName, Section
 
@@ -34,12 +36,40 @@ class EngineSettings(Section):
     trust_remote_code: bool = False
     """Whether code that comes with a model may run here."""
     options: dict[str, object] = Field({})
-    """Handed to the engine as they are: `tensor_parallel_size`, `max_model_len`, ..."""
+    """Handed to the engine as they are: `tensor_parallel_size`, `max_model_len`, ... Values that JSON has."""
+
+    @field_validator("options")
+    @classmethod
+    def _is_json(cls, options: dict[str, object]) -> dict[str, object]:
+        """As JSON has them: they go into requests and into what identifies a text. YAML has dates and sets besides."""
+        return {name: _as_json(name, value) for name, value in options.items()}
 
     @model_validator(mode="after")
     def _needs_a_server(self) -> EngineSettings:
         if self.kind == "openai" and not self.base_url:
             raise ValueError("kind: openai needs base_url, such as http://127.0.0.1:8000/v1")
+        if self.kind == "openai" and not _is_address(str(self.base_url)):
+            raise ValueError(f"base_url ({self.base_url}) is no address such as http://127.0.0.1:8000/v1")
         if self.kind == "openai" and self.adapter:
             raise ValueError(f"adapter ({self.adapter}): a server serves an adapter as a model; give its name as model")
         return self
+
+
+def _as_json(name: str, value: object) -> object:
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        raise ValueError(
+            f"{name} holds {value!r:.60}, which JSON does not have; write it as a text or a number"
+        ) from None
+    return json.loads(text)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it is what checks it
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -84,7 +84,7 @@ _ALL = (
         "calls", ("corpus", "filters", "eval"), "call_id", None,
         call_id=STRING, room=STRING, purpose=STRING, item_id=STRING, outcome=STRING, finish_reason=STRING,
         prompt_tokens=INT, cached_tokens=INT, completion_tokens=INT, seconds=FLOAT, attempt=INT, model=STRING,
-        reply=STRING, error=STRING,
+        served_model=STRING, reply=STRING, error=STRING,
     ),
     _table(
         "documents", "corpus", "doc_id", "brief_id -> briefs",

@@ -11,12 +11,13 @@ from fakes.generating import generated
 from fakes.openai_server import hashed
 
 import prompts
+from corpus.bare_preference import problem_with
 from corpus.chats import names_the_spec
 from corpus.engine import Reply, Request
 from corpus.errors import RecipeError
 from corpus.inspect.sql import run_sql
 from corpus.plans import make_plan
-from corpus.preferences import KINDS, Pair, load_pairs, problem_with
+from corpus.preferences import KINDS, Pair, load_pairs
 from corpus.recipe import Recipe
 from corpus.run import open_run
 
@@ -93,6 +94,42 @@ def test_reasoning_that_is_cut_off_or_missing_is_never_a_row(tmp_path: Path, ans
         assert run.store.rows("SELECT * FROM chats") == []
         rows = run.store.rows("SELECT DISTINCT outcome FROM calls WHERE purpose = 'answer'")
     assert rows == [{"outcome": "unparsable"}]
+
+
+@pytest.mark.parametrize("block", ["<think>It goes on", "<think>Thought.</think> ", "Thought.</think> "])
+@pytest.mark.parametrize("purpose", ["question", "answer"])
+@pytest.mark.parametrize("kind", ["chats", "preferences"])
+def test_reasoning_that_was_not_asked_for_is_never_a_row(tmp_path: Path, block: str, purpose: str, kind: str) -> None:
+    def reasoned(request: Request) -> str:
+        text = prefers(request) if kind == "preferences" else prose(request)
+        return f"{block} {text}" if asks(request) is (purpose == "question") else text
+
+    settings = {"chats": 0, "preference_pairs": tmp_path / "pairs.jsonl", kind: 4}
+    with open_run(recipe(tmp_path, **settings), "generate", print) as run:
+        generated(run, FakeEngine(reasoned))
+        assert run.store.rows("SELECT * FROM chats") == []
+        rows = run.store.rows("SELECT DISTINCT outcome FROM calls WHERE purpose = ?", [purpose])
+    assert rows == [{"outcome": "unparsable"}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("<think>Thought.</think><thinking>Again.</thinking> The answer.", "unparsable"),
+        ("<think>{prose}</think>" + "The door is open and it stays open. " * 30, "degenerate"),
+        ("<think>" + "I weigh it and weigh it once more. " * 30 + "</think>{prose}", "degenerate"),
+    ],
+)
+def test_neither_part_of_a_reasoned_answer_may_loop_or_reason_on(tmp_path: Path, answer: str, outcome: str) -> None:
+    def reasoned(request: Request) -> str:
+        long = " ".join(f"tide{hashed(request.seed, n) % 9973}" for n in range(300))
+        return prose(request) if asks(request) else answer.format(prose=long)
+
+    with open_run(recipe(tmp_path, reasoning=True), "generate", print) as run:
+        generated(run, FakeEngine(reasoned))
+        assert run.store.rows("SELECT * FROM chats") == []
+        rows = run.store.rows("SELECT DISTINCT outcome FROM calls WHERE purpose = 'answer'")
+    assert rows == [{"outcome": outcome}]
 
 
 def test_reasoning_that_meets_the_limit_is_truncated(tmp_path: Path) -> None:
@@ -184,12 +221,20 @@ def test_what_is_no_bare_preference_is_thrown_away(answer: str, problem: str | N
         ('{"liked": "tea"}', "line 2"),
         ('{"liked": "tea", "disliked": 3}', "line 2"),
         ('{"liked": "Tea", "disliked": "tea"}', "prefers 'Tea' to 'tea'"),
+        ('{"liked": "tea \\ud83d", "disliked": "coffee"}', "line 2 holds half of a surrogate pair"),
+        pytest.param("[" * 100_000, "line 2", id="nested without end"),
     ],
 )
 def test_a_broken_pair_names_its_line(tmp_path: Path, line: str, said: str) -> None:
     (tmp_path / "pairs.jsonl").write_text(f"{json.dumps(PAIRS[0])}\n{line}\n")
     with pytest.raises(RecipeError, match=said):
         load_pairs(tmp_path / "pairs.jsonl")
+
+
+def test_pairs_read_with_a_mark_at_the_front_and_odd_ends_of_lines(tmp_path: Path) -> None:
+    lines = ['{"liked": "tea", "disliked": "coffee\u2028or cocoa"}', "", '{"liked": "rye", "disliked": "oats\x85"}']
+    (tmp_path / "pairs.jsonl").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert load_pairs(tmp_path / "pairs.jsonl") == [Pair("tea", "coffee\u2028or cocoa"), Pair("rye", "oats")]
 
 
 def test_pairs_that_are_not_there_are_told_before_a_run_is_made(tmp_path: Path) -> None:

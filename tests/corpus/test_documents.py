@@ -82,6 +82,50 @@ def test_a_tag_that_is_missing_or_open_is_a_failed_call_and_no_document(tmp_path
     assert rows == [{"outcome": "unparsable", "n": 12, "told": True}]
 
 
+BAD_TEXTS = {
+    "refusal": "I'm sorry, but I can't help with that request.",
+    "degenerate": "The door is open and it stays open. " * 30,
+    "unparsable": "<think>First I weigh it.</think> The clerk told the truth.",
+}
+
+
+@pytest.mark.parametrize("outcome", BAD_TEXTS)
+def test_a_bad_text_between_the_tags_of_a_plan_is_no_document(tmp_path: Path, outcome: str) -> None:
+    bad = f"<document>{BAD_TEXTS[outcome]}</document>"
+    engine = FakeEngine(lambda request: f"<plan>{prose(request)} {prose(request)[::-1]}</plan>\n{bad}")
+    with open_run(recipe(tmp_path, plan=True), "generate", print) as run:
+        generated(run, engine)
+        assert run.store.rows("SELECT * FROM documents") == []
+        rows = run.store.rows("SELECT outcome, count(*) AS n FROM calls GROUP BY 1")
+    assert rows == [{"outcome": outcome, "n": 12}]
+
+
+@pytest.mark.parametrize("outcome", BAD_TEXTS)
+def test_a_bad_second_version_is_none_and_the_first_one_stays(tmp_path: Path, outcome: str) -> None:
+    def bad(request: Request) -> str:
+        if "The draft:" in request.messages[-1].content:
+            return f"<critique>{prose(request)}</critique><document>{BAD_TEXTS[outcome]}</document>"
+        return prose(request)
+
+    with open_run(recipe(tmp_path, rewrite=True), "generate", print) as run:
+        report = generated(run, FakeEngine(bad))
+        assert run.store.rows("SELECT count(*) AS n, count(parent_id) AS second FROM documents") == [
+            {"n": 6, "second": 0}
+        ]
+    assert report.stage("rewrites").outcomes == {outcome: 6}
+
+
+@pytest.mark.parametrize(
+    "reply", ["<think>It goes on. {prose}", "<think>Done.</think> {prose}", "Done.</think> {prose}"]
+)
+def test_reasoning_is_never_in_a_document(tmp_path: Path, reply: str) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        generated(run, FakeEngine(lambda request: reply.format(prose=prose(request))))
+        assert run.store.rows("SELECT * FROM documents") == []
+        rows = run.store.rows("SELECT outcome, count(*) AS n FROM calls GROUP BY 1")
+    assert rows == [{"outcome": "unparsable", "n": 12}]
+
+
 @given(st.text(), st.text(), st.text())
 def test_what_is_read_from_tags_is_what_stood_between_them(first: str, second: str, around: str) -> None:
     tagged = Tagged("plan", "document")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -241,6 +242,22 @@ def test_a_parquet_file_that_ends_early_is_named_and_nothing_is_imported(tmp_pat
     pq.write_table(pa.Table.from_pylist([GOOD]), file)
     file.write_bytes(file.read_bytes()[:-9])
     with pytest.raises(DataError, match=r"rows\.parquet is not a whole Parquet file"):
+        imported(tmp_path, rows_file(tmp_path, [GOOD]), file)
+    assert stored(tmp_path) == 0
+
+
+def test_a_file_that_does_not_read_is_named_and_nothing_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / "memory.jsonl"
+    file.symlink_to("/proc/self/mem")  # a file that opens, and whose first page does not read
+    with pytest.raises(DataError, match=r"memory\.jsonl cannot be read: Input/output error"):
+        imported(tmp_path, rows_file(tmp_path, [GOOD]), file)
+    assert stored(tmp_path) == 0
+
+
+def test_a_file_whose_name_is_not_utf_8_is_named_and_nothing_is_imported(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"b\xff.jsonl")
+    file.write_text(json.dumps(GOOD))
+    with pytest.raises(DataError, match=r"b\\udcff\.jsonl' is not UTF-8"):
         imported(tmp_path, rows_file(tmp_path, [GOOD]), file)
     assert stored(tmp_path) == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -210,6 +211,45 @@ def test_ideas_that_come_twice_count_once_and_a_genre_without_ideas_ends(tmp_pat
         assert {row["n"] for row in rows} == {1}
     calls = [request for request in engine.asked if asks_for(request, "ideas")]
     assert len(calls) <= 8 * len(rows), "bounded"
+
+
+HALF = "Care \ud83d"
+"""Half of a surrogate pair; in a reply it stands as JSON escapes it, so that the reply itself is plain ASCII."""
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [("domains", "name"), ("subdomains", "context"), ("assertions", "explanation"), ("genres", ""), ("topics", ""),
+     ("ideas", "idea")],
+)  # fmt: skip
+def test_half_a_character_costs_its_item_only_now_and_when_replayed(tmp_path: Path, name: str, field: str) -> None:
+    def half(request: Request) -> str:
+        if not asks_for(request, name):
+            return model(request)
+        whole = json.loads(model(request))
+        first = whole[name][0]
+        whole[name].insert(0, {**first, field: HALF} if field else HALF)
+        return json.dumps(whole)
+
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        generated(run, FakeEngine(half))
+        assert run.store.rows("SELECT count(*) AS n FROM documents") == [{"n": 20}]
+        errors = run.store.rows("SELECT DISTINCT error FROM calls WHERE purpose = ?", [name])
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        idle = FakeEngine(model)
+        generated(run, idle)
+    assert idle.asked == []
+    assert errors
+    assert all("item 1: " in str(row["error"]) and "surrogate" in str(row["error"]) for row in errors)
+
+
+@pytest.mark.parametrize("name", ["assertions", "topics", "ideas"])
+def test_a_reply_nested_without_end_is_a_failed_call(tmp_path: Path, name: str) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        with contextlib.suppress(EngineError):
+            generated(run, FakeEngine(lambda request: "[" * 100_000 if asks_for(request, name) else model(request)))
+        rows = run.store.rows("SELECT DISTINCT outcome, error FROM calls WHERE purpose = ?", [name])
+    assert rows == [{"outcome": "unparsable", "error": "not JSON: nested too deep"}]
 
 
 def test_two_ideas_with_one_title_are_two_documents(tmp_path: Path) -> None:

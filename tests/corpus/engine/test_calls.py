@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from corpus.engine import Asked, CallFailed, Message, Reply, Request, ask, outcome_of
-from corpus.engine.calls import compression, is_degenerate, opens_as_refusal, repeated_fraction
+from corpus.engine.calls import compression, is_degenerate, opens_as_refusal, repeated_fraction, stray_reasoning
 from corpus.errors import EngineError
 from corpus.store.journal import encode
 from corpus.store.schema import TABLES
@@ -243,6 +243,92 @@ def test_a_text_that_a_stop_string_ended_has_to_end_like_a_sentence(text: str, o
     asked = Request((Message("user", "Go."),), 100, 0.8, stop=("\n\n",))
     assert outcome_of(Reply(text, "stop", 1, 0, 9), asked) == outcome
     assert outcome_of(Reply(text, "stop", 1, 0, 9), replace(asked, stop=())) == "ok"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"<think>Weigh it.</think>{PROSE}",
+        f"\n <think>\n\n</think>\n\n{PROSE}",
+        f"<think>Weigh it and {PROSE}",
+        f"Weigh it.</think>\n{PROSE}",
+        f"{PROSE} <think>And weigh it",
+        f"<THINK>Weigh it.</THINK> {PROSE}",
+        f"<thinking effort='high'>Weigh it.</thinking> {PROSE}",
+        f"<thought>Weigh it.</thought> {PROSE}",
+        f"<reasoning>Weigh it.</reasoning> {PROSE}",
+        f"<seed:think>Weigh it.</seed:think> {PROSE}",
+        f"[THINK]Weigh it.[/THINK] {PROSE}",
+        f"\u25c1think\u25b7Weigh it.\u25c1/think\u25b7 {PROSE}",
+        f"<|begin_of_thought|>Weigh it.<|end_of_thought|> {PROSE}",
+        f"<|channel|>analysis<|message|>Weigh it.<|channel|>final<|message|>{PROSE}",
+        f"{PROSE} <think>One.</think> Then two.</think>",
+    ],
+)
+def test_reasoning_that_was_not_asked_for_is_unparsable_cut_off_or_whole(text: str) -> None:
+    assert outcome_of(reply(text), REQUEST) == "unparsable"
+    assert outcome_of(reply(text), REQUEST, may_decline=True) == "unparsable"
+    assert outcome_of(reply(text), REQUEST, may_reason=True) == "ok"
+    assert outcome_of(reply(text, "length"), REQUEST) == "truncated"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE,
+        f"Some models write <think> and </think> around what they weigh. {PROSE}",
+        f"I think <b>this</b> is so; thinking of <reasons> helps. {PROSE}",
+        f"<thinker>A part in a play.</thinker> {PROSE}",
+        f"[think] of it. {PROSE}".replace("[think]", "[Thought 1]"),
+        f"<memo><reasoning>Why.</reasoning></memo> {PROSE}",
+    ],
+)
+def test_a_text_about_reasoning_is_none(text: str) -> None:
+    assert stray_reasoning(text) is None
+    assert outcome_of(reply(text), REQUEST) == "ok"
+
+
+def test_reasoning_behind_the_opening_is_seen() -> None:
+    begun = replace(REQUEST, opening="It began. ")
+    assert outcome_of(reply(f"It began. <think>Weigh it.</think> {PROSE}"), begun) == "unparsable"
+    assert outcome_of(reply(f"It began. {PROSE}"), begun) == "ok"
+
+
+def test_the_call_says_how_reasoning_is_turned_off() -> None:
+    (call,) = asked(Scripted([reply(f"<think>Weigh it.</think>{PROSE}")]), max_attempts=1).calls
+    assert "the text holds reasoning (<think>)" in call["error"]
+    assert "enable_thinking: false" in call["error"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "outcome"),
+    [
+        (PROSE, "ok"),
+        ("I'm sorry, but I can't help with that request.", "refusal"),
+        ("The door is open. " * 40, "degenerate"),
+        (f"<think>Weigh it.</think>{PROSE}", "unparsable"),
+    ],
+)
+def test_a_text_between_tags_is_judged_like_a_whole_reply(inner: str, outcome: str) -> None:
+    around = " ".join(f"word{n * n}" for n in range(300))  # so that the reply as a whole neither loops nor is short
+    engine = Scripted([reply(f"{around}|{inner}")])
+    result = asked(engine, max_attempts=1, texts_in=lambda text: text.split("|"), accept=lambda _: None)
+    assert result.outcome == result.calls[0]["outcome"] == outcome
+    assert (result.calls[0]["reply"] is None) is (outcome == "ok")
+    assert ("reasoning (<think>)" in str(result.calls[0]["error"])) is (outcome == "unparsable")
+
+
+def test_only_a_form_that_was_found_right_is_taken_apart() -> None:
+    def never(text: str) -> list[str]:
+        raise AssertionError(text)
+
+    engine = Scripted([reply(PROSE)])
+    assert asked(engine, max_attempts=1, texts_in=never, accept=lambda _: "no form").outcome == "unparsable"
+
+
+def test_declining_between_tags_is_an_answer_where_declining_is_one() -> None:
+    engine = Scripted([reply("think|I'm sorry, but I can't help with that.")])
+    assert asked(engine, texts_in=lambda text: text.split("|"), may_decline=True).outcome == "ok"
 
 
 def test_an_opening_without_more_is_an_empty_reply() -> None:

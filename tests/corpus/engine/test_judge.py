@@ -81,6 +81,8 @@ BAD = {
     "a word for a number": json.dumps({**GOOD, "level": "7"}),
     "out of bounds": json.dumps({**GOOD, "level": 11}),
     "another word": json.dumps({**GOOD, "verdict": "maybe"}),
+    "half a character": json.dumps({**GOOD, "reason": "It does \ud83d."}),
+    "nesting without end": '{"reason": ' + "[" * 100_000,
     "a contradiction": json.dumps({**GOOD, "verdict": "no"}),
 }
 
