@@ -70,7 +70,7 @@ def run(
                     break
                 filters.curate_corpus(settings, store, progress)
         if "mix" in wanted:
-            for name in settings.mixes:
+            for name in settings.every_mix():
                 filters.build_mix(settings, store, name, progress)
         if "train" in wanted:
             train.train_chains(settings, store, None, progress)

@@ -86,6 +86,15 @@ def engine_identity(settings: EngineSettings) -> str:
     return f"{model}+{model_identity(settings.adapter)}" if settings.adapter else model
 
 
+def tokenizer_hash(name: str, revision: str | None = None) -> str | None:
+    """Hash of a tokenizer's file; None where there is none on this machine (of a hub id the revision says which)."""
+    try:
+        file = Path(model_folder(name, revision)) / "tokenizer.json"
+    except SetupError:
+        return None
+    return file_id(file) if file.is_file() else None
+
+
 def base_hash(folder: Path) -> str:
     """Identity of a base model for manifests: its config and indexes whole, its weights by size and by samples.
 
