@@ -41,10 +41,11 @@ class ClauseNames:
         return [*known, *self._names]
 
     def parts(self, patterns: Iterable[str]) -> Mapping[str, str]:
-        """Of each clause that is named, the longest pattern that names it; of two as long, the first by spelling."""
+        """Of each clause that is named, the narrowest name: that of the fewest clauses; of two alike, by spelling."""
+        fitting = {pattern: self.fitting(pattern) for pattern in patterns}
         found: dict[str, str] = {}
-        for pattern in sorted(patterns, key=lambda pattern: (-len(pattern), pattern)):
-            for clause_id in self.fitting(pattern):
+        for pattern in sorted(fitting, key=lambda pattern: (len(fitting[pattern]), pattern)):
+            for clause_id in fitting[pattern]:
                 found.setdefault(clause_id, pattern)
         return found
 

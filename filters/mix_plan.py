@@ -133,6 +133,7 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
             members[member] = its_settings, divide(its_settings, sources)
     budget, notes = _budget(name, members)
     asked, parts = members[name]
+    notes += _without_effect(name, settings, everything)
     cells = fill(asked, parts, budget, recipe.seed, family)
     picks = sorted((pick for filled in cells for pick in filled.picks), key=lambda pick: (pick.order, pick.source.id))
     return MixPlan(
@@ -203,6 +204,20 @@ def _without(settings: Mix, names: ClauseNames, sources: Sequence[Source]) -> tu
     gone = [pattern for pattern in settings.weights("clauses") or () if names.fitting(pattern) <= clauses]
     out = out.model_copy(update={"clauses": sorted({*out.clauses, *gone})})
     return settings.model_copy(update={"leave_out": out}), left
+
+
+def _without_effect(name: str, settings: Mix, sources: Sequence[Source]) -> list[str]:
+    """Names of what is left out and is not there: such a mix is no ablation."""
+    there = {
+        "sets": {source.set for source in sources},
+        "genres": {source.genre for source in sources if source.genre is not None},
+    }
+    return [
+        f"mix '{name}' leaves out '{part}' of {axis}, and no row is of it; {nearest(part, sorted(known))}"
+        for axis, known in there.items()
+        for part in getattr(settings.leave_out, axis)
+        if part not in known
+    ]
 
 
 def _budget(name: str, members: Mapping[str, tuple[Mix, list[Part]]]) -> tuple[int, list[str]]:

@@ -36,7 +36,7 @@ Tokens = Annotated[
 
 
 class Powers(Section):
-    """Powers of the natural share: a part's share is in proportion to its curated tokens to this power, times its weight.
+    """Powers of the natural share: a part's share goes with its weight times its curated tokens to this power.
 
     1: as they come; 0: evenly. Between them small parts are raised, as multilingual models do with their languages
     (arXiv 1911.02116: 0.3).
@@ -87,7 +87,7 @@ class Mix(Section):
     clauses: Weights | None = None
     """Share of each clause in every part whose rows come from clauses; null: as they come. A clause is named by its
     label or id, a section of the spec by a heading (`Honesty`), or by several with '/' between (`Honesty/Doubt`); `*`
-    stands for anything. A row belongs to the first of its clauses that is named, by the longest name that fits it."""
+    stands for anything. A row belongs to the first of its clauses that is named, under the narrowest of its names."""
     power: Powers = Powers()
     """Shares by what there is."""
     leave_out: LeaveOut = LeaveOut()
