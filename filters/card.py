@@ -22,7 +22,8 @@ _SIZES = (
     (10**8, "10M<n<100M"), (10**9, "100M<n<1B"),
 )  # fmt: skip
 """The hub's size categories, by their upper end (rows)."""
-_MARKS = re.compile(r"([\\`*_{}\[\]()#+!|<>~$&:@-])")
+_MARKS = re.compile(r"([\\`*_\[\]#|<>~$&@]|:(?=//)|(?<=www)\.)")
+"""What Markdown obeys within a line, GitHub's links and formulas included."""
 
 
 def card_text(recipe: Recipe, plan: MixPlan, facts: Facts, manifest: Mapping[str, object]) -> str:
@@ -47,7 +48,9 @@ def front_matter(recipe: Recipe, plan: MixPlan, facts: Facts, manifest: Mapping[
         "dataset_info": {
             "config_name": "default",
             "features": [_feature(field.name, field.type) for field in shard_schema(plan.settings.kind)],
-            "splits": [{"name": "train", "num_examples": num_rows}],
+            "splits": [
+                {"name": "train", "num_examples": num_rows, "num_bytes": sum(one["text_bytes"] for one in shards)}
+            ],
         },
     }
 
@@ -76,9 +79,9 @@ def _body(recipe: Recipe, plan: MixPlan, facts: Facts, manifest: Mapping[str, ob
         )
         yield ""
     written = sum(facts.models.values())
+    imported = plan.num_distinct_rows - written
     yield from _table(
-        ["written by", "rows"],
-        [*facts.models.items(), ("nobody here: imported", plan.num_distinct_rows - written)],
+        ["written by", "distinct rows"], [*facts.models.items(), *([("imported", imported)] if imported else [])]
     )
     yield ""
     prompts = ", ".join(f"`{one}`" for one in facts.prompts) or "none"

@@ -36,6 +36,7 @@ class Shard(TypedDict):
     file: str
     rows: int
     tokens: int
+    text_bytes: int
     hash: str
 
 
@@ -115,8 +116,15 @@ def write_shards(
             digest.update(entry)
         path = folder / shard_name(number)
         write_part(path, rows.schema, rows.to_batches())
-        tokens = sum(pick.source.num_tokens for pick in picks)
-        shards.append({"file": path.name, "rows": len(picks), "tokens": tokens, "hash": file_id(path)})
+        shards.append(
+            {
+                "file": path.name,
+                "rows": len(picks),
+                "tokens": sum(pick.source.num_tokens for pick in picks),
+                "text_bytes": sum(pick.source.num_bytes for pick in picks),
+                "hash": file_id(path),
+            }
+        )
         position += len(picks)
     manifest: dict[str, object] = {**about, "data_hash": PREFIX + digest.hexdigest(), "shards": shards}
     write_durably(folder / CARD, card(manifest).encode())
