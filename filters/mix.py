@@ -84,7 +84,7 @@ def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress
             lambda known: card_text(recipe, plan, facts, known),
         )
         progress.advance(f"mix {name}", "ok")
-    _record(recipe, store, name, mix_id, pieces)
+    _record(recipe, store, plan, mix_id, pieces)
     return MixReport(plan=plan, folder=folder, data_hash=str(manifest["data_hash"]), is_new=is_new)
 
 
@@ -107,22 +107,27 @@ def _about(recipe: Recipe, plan: MixPlan) -> dict[str, object]:
         "tokenizer": {"model": recipe.train.model, "revision": recipe.train.revision},
         "seed": recipe.seed,
         "hold_out": hold_out_of(recipe),
-        "parts": [
-            {
-                "set": filled.cell.set,
-                "genre": filled.cell.genre,
-                "clause": filled.cell.clause,
-                "target_share": float(filled.cell.share),
-                "target_tokens": filled.target_tokens,
-                "available_tokens": filled.available_tokens,
-                "tokens": filled.num_tokens,
-                "unique_tokens": unique_tokens(filled.picks, plan.clusters),
-                "rows": len(filled.picks),
-                "distinct_rows": len({pick.source.id for pick in filled.picks}),
-            }
-            for filled in plan.cells
-        ],
+        "parts": _parts(plan),
     }
+
+
+def _parts(plan: MixPlan) -> list[dict[str, object]]:
+    """The cells of the mix, in the columns of the table `mix_parts`."""
+    return [
+        {
+            "set": filled.cell.set,
+            "genre": filled.cell.genre,
+            "clause": filled.cell.clause,
+            "target_share": float(filled.cell.share),
+            "target_tokens": filled.target_tokens,
+            "available_tokens": filled.available_tokens,
+            "tokens": filled.num_tokens,
+            "unique_tokens": unique_tokens(filled.picks, plan.clusters),
+            "rows": len(filled.picks),
+            "distinct_rows": filled.num_distinct_rows,
+        }
+        for filled in plan.cells
+    ]
 
 
 def _made_by(recipe: Recipe, store: Store) -> dict[str, object]:
@@ -141,15 +146,12 @@ def _made_by(recipe: Recipe, store: Store) -> dict[str, object]:
     }
 
 
-def _record(recipe: Recipe, store: WritingStore, name: str, mix_id: str, pieces: Sequence[Sequence[Pick]]) -> None:
-    """Put the mix into the table `mixes`, and mixes that the recipe no longer has out of the plain view."""
-    current = store.current("mixes")
-    if current.get(name) == mix_id:
-        return
+def _record(recipe: Recipe, store: WritingStore, plan: MixPlan, mix_id: str, pieces: Sequence[Sequence[Pick]]) -> None:
+    """Put the mix into `mixes` and `mix_parts`, and mixes that the recipe no longer has out of their plain views."""
     placed = [(number, pick) for number, picks in enumerate(pieces) for pick in picks]
     rows = [
         {
-            "mix": name,
+            "mix": plan.name,
             "position": position,
             "doc_id": pick.source.id,
             "repeat": pick.repeat,
@@ -159,7 +161,11 @@ def _record(recipe: Recipe, store: WritingStore, name: str, mix_id: str, pieces:
         }
         for position, (number, pick) in enumerate(placed)
     ]
-    writer = store.writer("filters")
-    writer.commit("mixes", mix_id, pa.Table.from_pylist(rows, schema=TABLES["mixes"].schema))
-    mixes = recipe.every_mix()
-    writer.set_current("mixes", {mix: made for mix, made in current.items() if mix in mixes} | {name: mix_id})
+    parts = [{"mix": plan.name, "part": part, **row, "pass_hash": mix_id} for part, row in enumerate(_parts(plan))]
+    writer, mixes = store.writer("filters"), recipe.every_mix()
+    for table, made in (("mix_parts", parts), ("mixes", rows)):
+        current = store.current(table)
+        if current.get(plan.name) != mix_id:
+            writer.commit(table, mix_id, pa.Table.from_pylist(made, schema=TABLES[table].schema))
+            kept = {mix: its_id for mix, its_id in current.items() if mix in mixes}
+            writer.set_current(table, kept | {plan.name: mix_id})

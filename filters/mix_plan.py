@@ -78,7 +78,7 @@ class MixPlan:
                 "target tokens": filled.target_tokens,
                 "tokens": filled.num_tokens,
                 "rows": len(filled.picks),
-                "distinct rows": len({pick.source.id for pick in filled.picks}),
+                "distinct rows": filled.num_distinct_rows,
                 "unique tokens": unique_tokens(filled.picks, self.clusters),
                 "available tokens": filled.available_tokens,
                 "short": filled.missing_tokens,
@@ -223,6 +223,15 @@ def _without_effect(name: str, settings: Mix, sources: Sequence[Source]) -> list
 def _budget(name: str, members: Mapping[str, tuple[Mix, list[Part]]]) -> tuple[int, list[str]]:
     """Tokens of the mix, the same for all of its family, and what should be known of it."""
     settings = members[name][0]
+    nothing = "".join(
+        f"\n  {member}: no rows of {', '.join(part.cell.label for part in its[1] if not part.tokens) or 'any part'}"
+        for member, its in members.items()
+        if not largest_budget(*its)
+    )
+    if nothing and len(members) > 1:
+        raise RecipeError(
+            f"mixes of one size cannot be had beside '{name}':{nothing}\nBring such rows in, or name others"
+        )
     if settings.budget is None:
         return min(natural_budget(*member) for member in members.values()), []
     if len(members) == 1:

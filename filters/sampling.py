@@ -82,6 +82,11 @@ class Filled:
         return sum(pick.source.num_tokens for pick in self.picks)
 
     @property
+    def num_distinct_rows(self) -> int:
+        """Rows in the mix, each counted once."""
+        return len({pick.source.id for pick in self.picks})
+
+    @property
     def missing_tokens(self) -> int:
         """What there is less than the target."""
         return max(0, self.target_tokens - self.available_tokens)

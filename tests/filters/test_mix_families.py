@@ -107,6 +107,12 @@ def test_a_size_that_not_every_member_can_have_is_refused_with_the_one_that_all_
     assert f"each gets {budget:,}" in plans["docs"].notes[0]
 
 
+def test_a_family_with_a_part_of_nothing_says_which(filled) -> None:
+    mix = {"genres": {"memo": 1, "essay": 1}, "ablate": {"genres": ["memo"]}, "shortfall": "allow"}
+    with pytest.raises(RecipeError, match="docs: no rows of essay\n  docs-without-memo: no rows of essay"):
+        family(filled, mix)
+
+
 def test_leaving_out_what_is_not_there_is_told(filled) -> None:
     plans = family(filled, {"tokens": 500, "ablate": {"genres": ["memmo"]}})
     assert plans["docs-without-memmo"].notes == (
@@ -142,6 +148,19 @@ def test_a_plan_needs_no_lock_and_writes_nothing(filled) -> None:
     assert short == []
     report = build_mix(recipe, filled.store, "docs", filled.progress)
     assert report.plan.tables() == plan.tables()
+
+
+def test_the_query_shows_each_part_as_the_plan_had_it(filled) -> None:
+    from corpus.inspect.sql import run_sql
+
+    mixes = {"docs": {"tokens": 900, "genres": {"memo": 2, "blog": 1}}}
+    recipe = curated(filled, filled.recipe(curate=UNFILTERED, mixes=mixes))
+    plan = build_mix(recipe, filled.store, "docs", filled.progress).plan
+    rows = run_sql(filled.store.root, "mix_against_target").table.to_pylist()
+    assert [(row["genre"], row["target_tokens"], row["tokens"], row["unique_tokens"]) for row in rows] == [
+        (cell.cell.genre, cell.target_tokens, cell.num_tokens, cell.num_tokens) for cell in plan.cells
+    ]
+    assert [row["target_share"] for row in rows] == [0.3333, 0.6667]
 
 
 def test_near_copies_count_once_where_curation_left_them_in(run, make_prose: Prose) -> None:
