@@ -35,10 +35,12 @@ def test_clauses_and_sets_are_left_out_by_name() -> None:
 
 
 def test_a_recipe_with_ablations_reads_back_as_it_was_written() -> None:
-    made = recipe({"genres": {"a": 1, "b": 1}, "ablate": {"genres": "each"}})
+    budgets = {"genres": {"a": 10, "b": 20}, "sets": {"generated": 30}}
+    made = recipe({"tokens": budgets, "power": {"genres": 0.5}, "ablate": {"genres": "each"}})
     again = Recipe.model_validate(made.model_dump(mode="json"))
     assert again == made
     assert again.every_mix() == made.every_mix()
+    assert made.mixes["docs"].budget == 30
 
 
 @pytest.mark.parametrize(
