@@ -11,6 +11,9 @@ from fnmatch import fnmatchcase
 
 from corpus.store import Store
 
+_ID_CHARS = 15
+"""Of an id, with its tag: enough that no two clauses of a spec are shown alike (48 bits)."""
+
 
 class ClauseNames:
     """The names of the clauses of a spec."""
@@ -54,7 +57,7 @@ class ClauseNames:
         taken: set[str] = set()
         found: dict[str, str] = {}
         for clause_id, shown in self._shown.items():
-            found[clause_id] = f"{shown} ({clause_id})" if shown in taken or not shown else shown
+            found[clause_id] = f"{shown} ({clause_id[:_ID_CHARS]})" if shown in taken or not shown else shown
             taken.add(shown)
         return found
 

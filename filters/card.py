@@ -86,7 +86,8 @@ def _body(recipe: Recipe, plan: MixPlan, facts: Facts, manifest: Mapping[str, ob
     yield ""
     prompts = ", ".join(f"`{one}`" for one in facts.prompts) or "none"
     hashes = ("recipe_hash", "spec_hash", "data_hash", "tokenizer_hash", "code_version")
-    yield from _table(["", "value"], [(name, manifest[name] or "not known") for name in hashes])
+    engine = [("engine", recipe.engine.kind)] if facts.models else []
+    yield from _table(["", "value"], [*engine, *((name, manifest[name] or "not known") for name in hashes)])
     yield ""
     yield (
         f"Prompts: {prompts}. `manifest.json` has the hash of every shard, filter and pass. Random choices are drawn "
@@ -120,8 +121,8 @@ def _body(recipe: Recipe, plan: MixPlan, facts: Facts, manifest: Mapping[str, ob
 def _holds(plan: MixPlan) -> Iterable[str]:
     yield (
         f"{plan.num_distinct_rows:,} distinct rows of {plan.distinct_tokens:,} tokens; with each cluster of "
-        f"near-duplicates counted once, {plan.unique_tokens:,} tokens ({plan.clusters.basis}). A row stands in it at "
-        f"most {plan.settings.repeats} times."
+        f"near-duplicates counted once, {plan.unique_tokens:,} tokens ({plan.clusters.basis}). A row may stand in it "
+        f"{'once' if plan.settings.repeats == 1 else f'up to {plan.settings.repeats} times'}."
     )
     yield ""
     yield from _table(

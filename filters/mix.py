@@ -14,7 +14,7 @@ from corpus.recipe import Recipe
 from corpus.run import code_version
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
-from corpus.store.identity import content_id
+from corpus.store.identity import PREFIX, content_id
 from corpus.store.schema import TABLES
 from filters.card import card_text
 from filters.card_facts import gather_facts
@@ -136,7 +136,7 @@ def _made_by(recipe: Recipe, store: Store) -> dict[str, object]:
     return {
         "recipe_hash": recipe.recipe_hash(),
         "code_version": code_version(),
-        "spec_hash": spec.path.name if spec is not None else None,  # a run keeps its spec under its hash
+        "spec_hash": PREFIX + spec.path.name if spec is not None else None,  # a run keeps its spec under its hash
         "tokenizer_hash": tokenizer_hash(recipe.train.model, recipe.train.revision),
         "clauses_hash": store.current("clauses"),
         "briefs_hash": store.current("briefs"),

@@ -69,7 +69,7 @@ def find_shortfalls(
     if not short:
         return ()
     briefs = _briefs(store, settings, clauses)
-    kept = _kept_briefs(store, settings, sources)
+    curated, usable = _yielded(store, settings, sources)
     in_run = {source.genre for source in sources} | {brief.genre for brief in briefs}
     known = sorted({genre for genre in in_run if genre is not None} | _library(recipe))
     sets = sorted({source.set for source in sources} | {GENERATED})
@@ -82,7 +82,7 @@ def find_shortfalls(
         remedy = _unknown(filled.cell, known, sets)
         if remedy is None:
             own = [brief for brief in briefs if _holds(filled.cell, GENERATED, brief.genre, brief.clause)]
-            remedy = _remedy(recipe, settings, filled.cell, num_rows, own, briefs, kept)
+            remedy = _remedy(recipe, settings, filled.cell, num_rows, own, briefs, curated, usable)
         found.append(Shortfall(filled, num_rows, remedy))
     return tuple(found)
 
@@ -111,7 +111,8 @@ def _remedy(
     num_rows: int,
     own: Sequence[_Brief],
     briefs: Sequence[_Brief],
-    kept: set[str],
+    curated: set[str],
+    usable: set[str],
 ) -> str:
     kind = settings.kind
     about = f"about {num_rows:,} more {kind} (estimated)" if num_rows else f"{kind} that curation keeps"
@@ -123,17 +124,18 @@ def _remedy(
         return f"{about}: generate.genres gives '{cell.genre}' no weight; give it one, then specmill generate"
     if not own:
         return f"{about}: nothing was asked for yet that would be of this part; raise generate.{kind}"
-    num_kept = sum(brief.brief_id in kept for brief in own)
-    num_lost = len(own) - num_kept
+    num_usable = sum(brief.brief_id in usable for brief in own)
+    num_lost = sum(brief.brief_id not in curated for brief in own)
     # Of a part that has kept nothing, the whole run's yield is the best guess.
-    yielded = num_kept / len(own) or sum(brief.brief_id in kept for brief in briefs) / len(briefs)
-    said = [f"{about}; of its {len(own):,} briefs a mix may use {num_kept:,}"]
+    yielded = num_usable / len(own) or sum(brief.brief_id in usable for brief in briefs) / len(briefs)
+    said = [f"{about}; of its {len(own):,} briefs a mix may use {num_usable:,}"]
     if num_lost:
         said.append(f"ask again for what failed or was dropped: specmill generate --top-up (up to {num_lost:,})")
     if yielded and num_rows:
         now: int = getattr(recipe.generate, kind)
         more = ceil(num_rows / yielded / (len(own) / len(briefs)))
-        said.append(f"or raise generate.{kind} from {now:,} to about {now + more:,}, or this part's weight there")
+        weight = ", or this genre's weight in generate.genres" if cell.genre is not None else ""
+        said.append(f"raise generate.{kind} from {now:,} to about {now + more:,}{weight}")
     return "; ".join(said)
 
 
@@ -162,9 +164,9 @@ def _briefs(store: Store, settings: Mix, clauses: Mapping[str, str]) -> list[_Br
     ]
 
 
-def _kept_briefs(store: Store, settings: Mix, sources: Sequence[Source]) -> set[str]:
-    """Briefs of which a row may stand in the mix."""
+def _yielded(store: Store, settings: Mix, sources: Sequence[Source]) -> tuple[set[str], set[str]]:
+    """Briefs of which a row is curated, and those of which one may stand in the mix: the others are held out."""
     view, key = ("curated", "doc_id") if settings.kind == "documents" else ("curated_chats", "chat_id")
     usable = {source.id for source in sources}
     rows = store.rows(f"SELECT {key} AS id, brief_id FROM {view} WHERE brief_id IS NOT NULL")
-    return {str(row["brief_id"]) for row in rows if row["id"] in usable}
+    return {str(row["brief_id"]) for row in rows}, {str(row["brief_id"]) for row in rows if row["id"] in usable}
