@@ -44,7 +44,7 @@ def run(
     import eval as evaluation
     import filters
     import train
-    from corpus import check_plan, generate_corpus, refuse_stale, rounds_left
+    from corpus import check_mix_names, check_plan, generate_corpus, refuse_stale, rounds_left
     from corpus.console import show_result, show_table
     from corpus.inspect import funnel, write_report
     from corpus.recipe.file import load_recipe
@@ -53,7 +53,9 @@ def run(
     wanted = STEPS[: STEPS.index(until) + 1]
     loaded = load_recipe(recipe, override or ())
     generates = loaded.spec is not None  # a run of imported rows has no spec
-    checks = (filters.check_settings, evaluation.check_settings, *([check_plan] if generates else []))
+    checks = [filters.check_settings, evaluation.check_settings]
+    checks += [check_plan] if generates else []
+    checks += [check_mix_names] if "mix" in wanted else []
     fits = refuse_stale if generates and not update else None
     failed_fraction = 0.0
     arms: list[dict[str, object]] = []
@@ -70,7 +72,7 @@ def run(
                     break
                 filters.curate_corpus(settings, store, progress)
         if "mix" in wanted:
-            for name in settings.mixes:
+            for name in settings.every_mix():
                 filters.build_mix(settings, store, name, progress)
         if "train" in wanted:
             train.train_chains(settings, store, None, progress)

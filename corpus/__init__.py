@@ -33,6 +33,13 @@ def check_plan(recipe: Recipe) -> None:
     plans.make_plan(recipe)
 
 
+def check_mix_names(recipe: Recipe) -> None:
+    """Refuse a recipe whose mixes name genres, sets or clauses that no row can have; see `corpus.mix_names`."""
+    from corpus import mix_names
+
+    mix_names.check_mix_names(recipe)
+
+
 def refuse_stale(recipe: Recipe, store: Store) -> None:
     """Refuse a recipe that would leave finished work of the run behind; see `corpus.staleness`."""
     from corpus import staleness

@@ -91,6 +91,15 @@ def request_options(settings: EngineSettings) -> dict[str, object]:
     return dict(settings.options) if settings.kind == "openai" else {}
 
 
+def tokenizer_hash(name: str, revision: str | None = None) -> str | None:
+    """Hash of a tokenizer's file; None where there is none on this machine (of a hub id the revision says which)."""
+    try:
+        file = Path(model_folder(name, revision)) / "tokenizer.json"
+    except SetupError:
+        return None
+    return file_id(file) if file.is_file() else None
+
+
 def base_hash(folder: Path) -> str:
     """Identity of a base model for manifests: its config and indexes whole, its weights by size and by samples.
 

@@ -10,6 +10,7 @@ from corpus.clauses import SpecReport, describe
 from corpus.errors import StoreError
 from corpus.generate_report import brief_rows, clause_rows
 from corpus.known import Known, load_known
+from corpus.mix_names import UnknownName, unknown_names
 from corpus.plans import library, make_plan
 from corpus.recipe import Recipe
 from corpus.run import run_folder
@@ -35,6 +36,8 @@ class Preview:
     """What the estimates rest on."""
     num_given_up: int = 0
     """Briefs without a text that have no attempt left: `generate --top-up` asks for them again."""
+    unknown: Sequence[UnknownName] = ()
+    """What mixes name and no row will be of."""
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """Tables for a person."""
@@ -48,6 +51,7 @@ class Preview:
             ("clauses", clause_rows(self.spec)),
             ("briefs", [*brief_rows(self.briefs), given_up]),
             (f"estimated from {self.basis}", estimates),
+            ("mixes name what no row will be of, unless it is imported", [one._asdict() for one in self.unknown]),
         ]
 
 
@@ -70,7 +74,8 @@ def preview(recipe: Recipe) -> Preview:
     tokens = _estimated_tokens(recipe, missing, measured)
     speed = _measured_speed(store) if store else None
     basis = "this run's own calls" if measured else f"target lengths, {TOKENS_PER_WORD} tokens a word"
-    return Preview(spec, compared, tokens, sum(tokens.values()) / speed if speed else None, basis, num_given_up)
+    seconds = sum(tokens.values()) / speed if speed else None
+    return Preview(spec, compared, tokens, seconds, basis, num_given_up, unknown_names(recipe))
 
 
 def _existing(recipe: Recipe) -> Store | None:

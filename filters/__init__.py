@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from corpus.recipe import Recipe
     from corpus.stage import Progress
-    from corpus.store import WritingStore
+    from corpus.store import Store, WritingStore
     from filters.curate import CurateReport
     from filters.mix import MixReport
+    from filters.mix_plan import MixPlan
 
-__all__ = ["build_mix", "check_settings", "curate_corpus"]
+__all__ = ["build_mix", "check_settings", "curate_corpus", "plan_mix"]
 
 
 def check_settings(recipe: Recipe) -> None:
@@ -34,6 +35,18 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     from filters.curate import curate_corpus as curate
 
     return curate(recipe, store, progress)
+
+
+def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
+    """What a mix of the recipe would hold beside its targets, and what it lacks; writes nothing.
+
+    Raises:
+        RecipeError: no such mix, a clause that is not in the spec, mixes of one size that cannot be had.
+        DataError: the run is not curated with this recipe, or holds rows that are not.
+    """
+    from filters.mix_plan import plan_mix as plan
+
+    return plan(recipe, store, name)
 
 
 def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress) -> MixReport:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict, cast
 
@@ -22,6 +22,8 @@ from filters.sampling import Pick
 SHARD_BYTES = 32 << 20
 """Text in one shard (bytes, before compression): one is in memory at a time, here and in training."""
 MANIFEST = "manifest.json"
+CARD = "README.md"
+"""The dataset card, under the name that the Hugging Face hub and its libraries read."""
 _CONTENT: dict[Kind, tuple[str, pa.DataType, list[str]]] = {
     "documents": ("text", pa.string(), ["genre", "set"]),
     "chats": ("messages", MESSAGES, ["set"]),
@@ -34,6 +36,7 @@ class Shard(TypedDict):
     file: str
     rows: int
     tokens: int
+    text_bytes: int
     hash: str
 
 
@@ -76,16 +79,23 @@ def read_manifest(folder: Path) -> dict[str, object] | None:
 
 
 def shards_are_whole(folder: Path, manifest: dict[str, object]) -> bool:
-    """Whether every shard that the manifest names is there, byte by byte."""
-    shards = cast("list[Shard]", manifest["shards"])
-    paths = [folder / shard["file"] for shard in shards]
-    return all(path.exists() and file_id(path) == shard["hash"] for path, shard in zip(paths, shards, strict=True))
+    """Whether every file that the manifest names is there, byte by byte."""
+    named = {shard["file"]: shard["hash"] for shard in cast("list[Shard]", manifest["shards"])}
+    named[CARD] = str(manifest.get("card_hash"))
+    return all((folder / file).exists() and file_id(folder / file) == file_hash for file, file_hash in named.items())
 
 
 def write_shards(
-    store: Store, kind: Kind, folder: Path, pieces: Sequence[Sequence[Pick]], about: dict[str, object]
+    store: Store,
+    kind: Kind,
+    folder: Path,
+    pieces: Sequence[Sequence[Pick]],
+    about: Mapping[str, object],
+    card: Callable[[Mapping[str, object]], str],
 ) -> dict[str, object]:
-    """Write the shards of a mix and then its manifest: `about`, `data_hash` and the shards. Returns the manifest.
+    """Write the shards of a mix, its card and then its manifest: `about` with all hashes. Returns the manifest.
+
+    `card` makes the text of the card from the manifest as far as it is known.
 
     Raises:
         StoreError: no space left.
@@ -106,10 +116,19 @@ def write_shards(
             digest.update(entry)
         path = folder / shard_name(number)
         write_part(path, rows.schema, rows.to_batches())
-        tokens = sum(pick.source.num_tokens for pick in picks)
-        shards.append({"file": path.name, "rows": len(picks), "tokens": tokens, "hash": file_id(path)})
+        shards.append(
+            {
+                "file": path.name,
+                "rows": len(picks),
+                "tokens": sum(pick.source.num_tokens for pick in picks),
+                "text_bytes": sum(pick.source.num_bytes for pick in picks),
+                "hash": file_id(path),
+            }
+        )
         position += len(picks)
-    manifest = {**about, "data_hash": PREFIX + digest.hexdigest(), "shards": shards}
+    manifest: dict[str, object] = {**about, "data_hash": PREFIX + digest.hexdigest(), "shards": shards}
+    write_durably(folder / CARD, card(manifest).encode())
+    manifest["card_hash"] = file_id(folder / CARD)
     write_durably(folder / MANIFEST, json.dumps(manifest, indent=1).encode())
     return manifest
 

@@ -154,6 +154,23 @@ def test_a_budget_larger_than_the_corpus_is_a_table_of_what_is_short(front: Fron
     assert "Traceback" not in errors
 
 
+def test_a_dry_run_shows_target_against_actual_and_what_is_short_and_writes_nothing(front: Front) -> None:
+    front.write("curate: {filters: []}\nmixes: {docs: {tokens: 100000, genres: {memo: 3, blog: 1}}}")
+    assert "no run" in front.refuses("mix", front.recipe, "--dry-run")
+    file = front.folder / "rows.jsonl"
+    rows = [{"text": f"Sentence number {n} of a small corpus.", "genre": "memo"} for n in range(30)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert front("import", front.recipe, file)[0] == 0
+    assert "specmill curate" in front.refuses("mix", front.recipe, "--dry-run")
+    assert front("curate", front.recipe)[0] == 0
+    before = sorted(front.run_folder.rglob("*"))
+    code, out, errors = front("mix", front.recipe, "docs", "--dry-run")
+    assert (code, errors) == (0, "")
+    for words in ("target against actual", "75,000", "25,000", "there is no genre 'blog'"):
+        assert words in " ".join(out.split())
+    assert sorted(front.run_folder.rglob("*")) == before
+
+
 def test_mixing_training_and_evaluating_too_early_name_the_verb_that_is_missing(front: Front) -> None:
     front.write(
         "mixes: {docs: {kind: documents}}\ntrain: {stages: {midtrain: {data: docs}}}\n"

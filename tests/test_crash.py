@@ -110,7 +110,7 @@ def everything(folder: Path) -> dict[str, object]:
     store = open_reader(folder)
     seen: dict[str, object] = {}
     for table in ("clauses", "briefs", "calls", "documents", "chats", "scores", "verdicts", "duplicates", "mixes",
-                  "stages", "steps"):  # fmt: skip
+                  "mix_parts", "stages", "steps"):  # fmt: skip
         rows = store.query(f"SELECT * FROM all_{table}")
         rows = rows.drop_columns([name for name in rows.schema.names if name in TIMES])
         seen[table] = sorted(map(repr, rows.to_pylist()))

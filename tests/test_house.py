@@ -18,8 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("corpus", "prompts", "filters", "train", "eval")
 GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe"),
-    "corpus.recurring",
-    "corpus.counting",
+    *("corpus.recurring", "corpus.clause_names", "corpus.counting"),
     *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
     *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign"),
 )

@@ -15,7 +15,7 @@ from corpus.recipe.curate import Curate, Duplicates
 from corpus.recipe.engine import EngineSettings
 from corpus.recipe.evaluate import Eval
 from corpus.recipe.generate import Generate, GenreSettings
-from corpus.recipe.mix import Mix
+from corpus.recipe.mix import Member, Mix, every_mix
 from corpus.recipe.spec import HoldOut, Spec
 from corpus.recipe.train import Lora, StageSettings, Train
 from corpus.store.identity import content_id
@@ -29,6 +29,7 @@ __all__ = [
     "GenreSettings",
     "HoldOut",
     "Lora",
+    "Member",
     "Mix",
     "Recipe",
     "Section",
@@ -75,10 +76,11 @@ class Recipe(Section):
                     raise ValueError(
                         f"arms.{arm} names the stage '{stage}'; train.stages has {names_of(self.train.stages)}"
                     )
+        mixes = self.every_mix()
         for name, settings in self.train.stages.items():
-            if ":" not in settings.data and settings.data not in self.mixes:
+            if ":" not in settings.data and settings.data not in mixes:
                 raise ValueError(
-                    f"train.stages.{name}.data names the mix '{settings.data}'; mixes has {names_of(self.mixes)}"
+                    f"train.stages.{name}.data names the mix '{settings.data}'; mixes has {names_of(mixes)}"
                 )
         for name, engine in self.curate.engines().items():
             if engine not in self.engines:
@@ -105,6 +107,10 @@ class Recipe(Section):
                 "curate.filters: [judge: {engine: NAME}], or leave it out"
             )
         return self
+
+    def every_mix(self) -> dict[str, Member]:
+        """The mixes by name, with those that `ablate` adds."""
+        return every_mix(self.mixes, self.generate.genres)
 
     def recipe_hash(self) -> str:
         """Hash of everything but the places on this machine; a run's spec is kept in a file named by its content."""

@@ -120,6 +120,11 @@ _ALL = (
         mix=STRING, position=INT, doc_id=STRING, repeat=INT, shard=STRING, num_tokens=INT, pass_hash=STRING,
     ),
     _table(
+        "mix_parts", "filters", "pass_hash,part", "pass_hash",
+        mix=STRING, part=INT, set=STRING, genre=STRING, clause=STRING, target_share=FLOAT, target_tokens=INT,
+        available_tokens=INT, tokens=INT, unique_tokens=INT, rows=INT, distinct_rows=INT, pass_hash=STRING,
+    ),
+    _table(
         "stages", "train", "chain,seed,stage,stage_hash", "stage_hash",
         chain=STRING, seed=INT, stage=STRING, parent=STRING, data_hash=STRING, recipe_hash=STRING, tokens=INT,
         target_tokens=INT, updates=INT, seconds=FLOAT, checkpoint=STRING, stage_hash=STRING,

@@ -41,10 +41,11 @@ def test_the_mix_has_its_shares_and_says_so(run, recipe: Recipe) -> None:
     for row in rows.to_pylist():
         tokens[row["genre"]] += row["num_tokens"]
     assert tokens == {"memo": 1200, "blog": 400}
-    assert (report.num_tokens, report.num_rows, report.num_distinct_rows) == (1600, 20, 20)
-    [_, (_, shares)] = report.tables()
+    plan = report.plan
+    assert (plan.num_tokens, len(plan.picks), plan.num_distinct_rows, plan.unique_tokens) == (1600, 20, 20, 1600)
+    [(_, shares), _] = plan.tables()
     assert [(share["part"], share["share"], share["target share"]) for share in shares] == [
-        ("blog", 0.25, 0.25), ("memo", 0.75, 0.75),
+        ("blog", 0.25, 0.25), ("memo", 0.75, 0.75), ("all", 1.0, 1.0),
     ]  # fmt: skip
 
 
@@ -121,7 +122,7 @@ def test_while_shards_are_written_there_is_no_manifest(run, recipe: Recipe, monk
         with pytest.raises(KeyboardInterrupt):
             build_mix(larger, run.store, "docs", run.progress)
     assert not (run.store.root / "shards" / "docs" / "manifest.json").exists()
-    assert build_mix(larger, run.store, "docs", run.progress).num_tokens == 2000
+    assert build_mix(larger, run.store, "docs", run.progress).plan.num_tokens == 2000
 
 
 def test_a_smaller_mix_leaves_no_shard_of_the_larger(run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +131,8 @@ def test_a_smaller_mix_leaves_no_shard_of_the_larger(run, recipe: Recipe, monkey
     smaller = recipe.model_copy(update={"mixes": {"docs": recipe.mixes["docs"].model_copy(update={"tokens": 400})}})
     report = build_mix(smaller, run.store, "docs", run.progress)
     assert [path.name for path in report.folder.glob("*.parquet")] == ["00000.parquet"]
-    assert run.column("SELECT count(*) FROM mixes") == [report.num_rows]
-    assert run.column("SELECT count(*) FROM all_mixes") == [20 + report.num_rows]
+    assert run.column("SELECT count(*) FROM mixes") == [len(report.plan.picks)]
+    assert run.column("SELECT count(*) FROM all_mixes") == [20 + len(report.plan.picks)]
 
 
 def test_no_held_out_document_is_in_a_mix_and_the_report_counts_them(run, make_prose: Prose) -> None:
@@ -141,7 +142,7 @@ def test_no_held_out_document_is_in_a_mix_and_the_report_counts_them(run, make_p
     assert held_out
     report = build_mix(recipe, run.store, "all", run.progress)
     assert set(written(run, "all").column("doc_id").to_pylist()) == {f"d{index}" for index in range(60)} - held_out
-    assert report.num_held_out == len(held_out)
+    assert report.plan.num_held_out == len(held_out)
     manifest = json.loads((report.folder / "manifest.json").read_bytes())
     assert (manifest["seed"], manifest["hold_out"]) == (3, {"documents_one_in": 10, "clauses_fraction": None})
 
@@ -175,8 +176,8 @@ def test_repeats_fill_a_budget_larger_than_the_corpus(run, make_prose: Prose) ->
     mixes = {"twice": {"tokens": 480, "repeats": 2, "shortfall": "allow"}}
     recipe = curated(run, run.recipe(curate=UNFILTERED, mixes=mixes, seed=3))
     report = build_mix(recipe, run.store, "twice", run.progress)
-    assert report.num_rows == 6
-    assert report.num_distinct_rows == 5 - report.num_held_out
+    assert len(report.plan.picks) == 6
+    assert report.plan.num_distinct_rows == 5 - report.plan.num_held_out
     assert {row["repeat"] for row in written(run, "twice").to_pylist()} == {0, 1}
 
 
@@ -188,14 +189,14 @@ def test_a_shortfall_is_refused_with_what_is_short(run, recipe: Recipe) -> None:
     assert "essay: wanted 50,000 tokens (50.0%), there are 0" in message
     assert "memo: wanted 50,000 tokens (50.0%), there are" in message
     assert "shortfall: allow" in message
-    assert "blog, memo, web" in message
+    assert "there is no genre 'essay'; there are: blog, memo" in message
     assert not (run.store.root / "shards").exists()
 
 
 def test_a_shortfall_that_is_allowed_takes_what_there_is_and_says_so(run, recipe: Recipe) -> None:
     mix = recipe.mixes["docs"].model_copy(update={"tokens": 100_000, "shortfall": "allow"})
     report = build_mix(recipe.model_copy(update={"mixes": {"docs": mix}}), run.store, "docs", run.progress)
-    assert report.num_distinct_rows == 80 - report.num_held_out
+    assert report.plan.num_distinct_rows == 80 - report.plan.num_held_out
     assert "takes what there is" in run.progress.notes[-1]
 
 

@@ -1,17 +1,17 @@
--- What each mix holds, by genre and set, as rows, tokens and share (its targets are in shards/MIX/manifest.json).
-WITH held AS (
-    SELECT doc_id, genre, set FROM documents
-    UNION ALL
-    SELECT chat_id, NULL, set FROM chats
-)
+-- Every part of each mix: its target beside what it got, what there was to take, and what it lacks.
 SELECT
-    mixes.mix,
-    held.set,
-    held.genre,
-    count(*) AS rows,
-    count(DISTINCT mixes.doc_id) AS distinct_rows,
-    sum(mixes.num_tokens)::BIGINT AS tokens,
-    round(sum(mixes.num_tokens) / sum(sum(mixes.num_tokens)) OVER (PARTITION BY mixes.mix), 4) AS share
-FROM mixes LEFT JOIN held USING (doc_id)
-GROUP BY mixes.mix, held.set, held.genre
-ORDER BY mixes.mix, tokens DESC, held.set, held.genre
+    mix,
+    set,
+    genre,
+    clause,
+    rows,
+    distinct_rows,
+    tokens,
+    round(tokens / nullif(sum(tokens) OVER (PARTITION BY mix), 0), 4) AS share,
+    round(target_share, 4) AS target_share,
+    target_tokens,
+    available_tokens,
+    greatest(target_tokens - available_tokens, 0) AS short_tokens,
+    unique_tokens
+FROM mix_parts
+ORDER BY mix, part

@@ -135,7 +135,12 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
             for position, doc_id in enumerate(ids)
         ]  # fmt: skip
         writer.commit("mixes", f"{mix}-1", pa.Table.from_pylist(rows, schema=TABLES["mixes"].schema))
-    writer.set_current("mixes", {"docs": "docs-1", "sft": "sft-1"})
+        part = table_row("mix_parts", mix=mix, part=0, target_share=1.0, target_tokens=3_000, available_tokens=2_500,
+                         tokens=100 * len(ids), unique_tokens=100 * len(ids), rows=len(ids), distinct_rows=len(ids),
+                         pass_hash=f"{mix}-1")  # fmt: skip
+        writer.commit("mix_parts", f"{mix}-1", pa.Table.from_pylist([part], schema=TABLES["mix_parts"].schema))
+    for table in ("mixes", "mix_parts"):
+        writer.set_current(table, {"docs": "docs-1", "sft": "sft-1"})
 
 
 def write_training(store: WritingStore) -> None:
