@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from corpus.errors import RecipeError, SetupError
-from filters import curate_corpus, fasttext_model
-from filters.classifier import as_line
+from filters import classifier_training, curate_corpus
+from filters.guessing import as_line
 
 GOOD, BAD = "careful kind honest patient open fair", "rude sloppy secret hasty false cruel"
 POSITIVES = "SELECT doc_id FROM documents WHERE set = 'good'"
@@ -35,36 +35,34 @@ def test_it_learns_what_the_labels_show_and_the_control_does_not(run) -> None:
     report = curate_corpus(recipe(run), run.store, run.progress)
     assert {"like good"} <= set(run.column("SELECT doc_id FROM curated WHERE set = 'web'"))
     assert run.column("SELECT reason FROM verdicts WHERE doc_id = 'like bad'") == ["improbable"]
-    learned = report.classifier
-    assert learned is not None
+    learned, _ = report.classifiers["classifier"]
     assert (learned.num_positives, learned.num_negatives, learned.num_held_out) == (60, 60, 24)
     assert learned.auc == 1.0
     assert learned.control_auc == pytest.approx(0.5, abs=0.25)
-    assert learned.attempts == 1
+    assert len(learned.tries) == 1
 
 
 def test_labels_without_a_difference_give_an_auc_like_the_controls(run) -> None:
     """The negative control of the control: nothing to learn, nothing found."""
     run.add_documents({f"g{index}": text(GOOD, index) for index in range(100)}, set="good")
     run.add_documents({f"b{index}": text(GOOD, 1000 + index) for index in range(100)}, set="bad")
-    learned = curate_corpus(recipe(run), run.store, run.progress).classifier
-    assert learned is not None
+    learned, _ = curate_corpus(recipe(run), run.store, run.progress).classifiers["classifier"]
     assert learned.auc == pytest.approx(0.5, abs=0.3)
 
 
 def test_the_same_labels_give_the_same_model_and_it_is_loaded_the_second_time(run, monkeypatch) -> None:
     fill(run)
     curate_corpus(recipe(run), run.store, run.progress)
-    [model] = (run.store.root / "classifiers").glob("*.bin")
+    [model] = (run.store.root / "fasttext").glob("*.bin")
     first, scores = model.read_bytes(), run.column("SELECT value FROM scores ORDER BY doc_id")
     with monkeypatch.context() as patched:
-        patched.setattr(fasttext_model, "_train_and_measure", lambda *_: 1 / 0)
+        patched.setattr(classifier_training, "_train_and_measure", lambda *_: 1 / 0)
         assert curate_corpus(recipe(run, min_probability=0.9), run.store, run.progress).num_scored == 0
     model.with_suffix(".json").unlink()  # as if killed before the report was there
     curate_corpus(recipe(run), run.store, run.progress)
     assert model.read_bytes() == first
     assert run.column("SELECT value FROM scores ORDER BY doc_id") == scores
-    assert json.loads(model.with_suffix(".json").read_bytes())["auc"] == 1.0
+    assert json.loads(model.with_suffix(".json").read_bytes())["model_id"].endswith(model.stem)
 
 
 @pytest.mark.parametrize(("unjudged", "num_kept"), [("keep", 12), ("drop", 0)])
@@ -73,10 +71,11 @@ def test_too_few_labels_judge_nothing_and_the_recipe_says_which_way_it_goes(run,
     report = curate_corpus(recipe(run, unjudged), run.store, run.progress)
     assert report.outcomes == {("classifier", "unjudged", "too few labels"): 12}
     assert report.num_kept["documents"] == num_kept
-    assert report.classifier is not None
-    assert report.classifier.why_not == "5 positives and 5 negatives; 20 of each are needed"
-    assert report.classifier.why_not in run.progress.notes[0]
-    assert not (run.store.root / "classifiers").exists()
+    learned, _ = report.classifiers["classifier"]
+    assert learned.why_not == "5 positives and 5 negatives; 20 of each are needed"
+    assert learned.why_not in run.progress.notes[0]
+    assert run.column("SELECT why_not FROM classifiers") == [learned.why_not]
+    assert not (run.store.root / "fasttext").exists()
 
 
 def test_a_nan_is_tried_again_at_half_the_learning_rate(run, monkeypatch) -> None:
@@ -92,10 +91,17 @@ def test_a_nan_is_tried_again_at_half_the_learning_rate(run, monkeypatch) -> Non
         return train(**arguments)
 
     monkeypatch.setattr(fasttext, "train_supervised", sometimes_nan)
-    learned = curate_corpus(recipe(run), run.store, run.progress).classifier
+    learned, _ = curate_corpus(recipe(run), run.store, run.progress).classifiers["classifier"]
     assert rates[:3] == [0.5, 0.25, 0.125]
-    assert learned is not None
-    assert learned.attempts == 3
+    assert learned.tries == (
+        (0, 0.5, "Encountered NaN."), (1, 0.25, "Encountered NaN."), (2, 0.125, "ok")
+    )  # fmt: skip
+    assert [note for note in run.progress.notes if "a training failed (Encountered NaN.)" in note][1:] == [
+        "classifier: a training failed (Encountered NaN.) with seed 1 and learning rate 0.25; tried again"
+    ]
+    [row] = run.store.rows("SELECT num_trainings, tries FROM classifiers")
+    assert row["num_trainings"] == 3
+    assert [each["outcome"] for each in row["tries"]] == ["Encountered NaN.", "Encountered NaN.", "ok"]
 
 
 def test_nothing_but_nan_is_a_message_and_no_verdict(run, monkeypatch) -> None:
@@ -130,6 +136,9 @@ def test_another_error_of_fasttext_is_not_taken_for_a_nan(run, monkeypatch) -> N
     [
         ("SELECT nothing FROM documents", "positives does not run"),
         ("DROP VIEW documents", "positives does not run"),
+        ("SELECT * FROM read_csv('/etc/passwd')", "positives does not run"),
+        ("COPY documents TO 'out.parquet'", "positives does not run"),
+        ("SELECT 'a'; SELECT 'b'", "positives does not run"),
         ("SELECT num_tokens FROM documents", "gives 'num_tokens' of type int64"),
     ],
 )
@@ -142,8 +151,8 @@ def test_a_query_that_gives_no_ids_is_refused(run, sql: str, message: str) -> No
 def test_a_row_with_both_labels_has_none(run) -> None:
     fill(run)
     report = curate_corpus(recipe(run, negatives=f"{NEGATIVES} OR doc_id = 'g1'"), run.store, run.progress)
-    assert report.classifier is not None
-    assert (report.classifier.num_positives, report.classifier.num_negatives) == (59, 60)
+    learned, _ = report.classifiers["classifier"]
+    assert (learned.num_positives, learned.num_negatives) == (59, 60)
     assert "1 rows are positive and negative at once" in run.progress.notes[0]
 
 
