@@ -1,11 +1,14 @@
 import json
+import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from corpus.errors import RecipeError, SetupError
-from filters import classifier_training, curate_corpus
+from corpus.errors import DataError, RecipeError, SetupError
+from filters import classifier_training, curate_corpus, train_classifier
+from filters.fasttext_file import check_model_file
 from filters.guessing import as_line
 
 GOOD, BAD = "careful kind honest patient open fair", "rude sloppy secret hasty false cruel"
@@ -175,3 +178,148 @@ def test_a_text_without_words_has_a_probability_too(run, make_prose: Callable[..
     [value] = run.column("SELECT value FROM scores WHERE doc_id = 'empty'")
     assert isinstance(value, float)
     assert 0 <= value <= 1
+
+
+def two(run, **settings: object):
+    given = {"buckets": 1000, "epochs": 10}
+    labels = {"positives": POSITIVES, "negatives": NEGATIVES}
+    swapped = {"positives": NEGATIVES, "negatives": POSITIVES}
+    filters = [
+        {"classifier": {"name": "kind", **labels, **given, **settings}},
+        {"classifier": {"name": "rude", "min_probability": 0, **swapped, **given}},
+    ]
+    return run.recipe(curate={"filters": filters, "duplicates": None})
+
+
+def test_several_classifiers_have_names_and_rows_of_their_own(run) -> None:
+    fill(run)
+    report = curate_corpus(two(run), run.store, run.progress)
+    assert list(report.classifiers) == ["kind", "rude"]
+    found = run.store.rows("SELECT scorer, value FROM scores WHERE doc_id = 'like good' ORDER BY scorer")
+    assert found[0]["value"] > 0.5 > found[1]["value"]
+    assert run.column("SELECT DISTINCT filter FROM verdicts WHERE outcome = 'drop'") == ["kind"]
+    [kind, _] = run.store.rows("SELECT * FROM classifiers ORDER BY classifier")
+    learned, threshold = report.classifiers["kind"]
+    at = learned.held_out.at(threshold)
+    assert (kind["auc"], kind["precision"], kind["recall"]) == (learned.auc, at.precision, at.recall)
+    assert kind["thresholds"] == [one._asdict() for one in learned.at_thresholds(threshold)]
+    assert kind["auc_low"] < kind["auc"] == kind["auc_high"] == 1.0
+
+
+def test_training_one_leaves_the_others_and_judges_nothing(run) -> None:
+    fill(run)
+    curate_corpus(two(run), run.store, run.progress)
+    before = run.column("SELECT outcome FROM verdicts ORDER BY doc_id, filter")
+    trained = train_classifier(two(run, min_probability=0.9, epochs=5), run.store, "kind", run.progress)
+    assert (trained.name, trained.threshold) == ("kind", 0.9)
+    assert run.column("SELECT threshold FROM classifiers ORDER BY classifier") == [0.9, 0.0]
+    assert run.column("SELECT outcome FROM verdicts ORDER BY doc_id, filter") == before
+    with pytest.raises(RecipeError, match="no classifier 'length'; there are: kind, rude"):
+        train_classifier(two(run), run.store, "length", run.progress)
+
+
+def test_training_alone_on_one_class_or_too_few_rows_is_a_message(run) -> None:
+    fill(run)
+    nobody = "SELECT doc_id FROM documents WHERE false"
+    with pytest.raises(DataError, match="cannot be trained: 60 positives and 0 negatives; 20 of each are needed"):
+        train_classifier(two(run, negatives=nobody), run.store, "kind", run.progress)
+    with pytest.raises(DataError, match="widen positives and negatives, or lower min_labels"):
+        train_classifier(two(run, min_labels=61), run.store, "kind", run.progress)
+
+
+def test_labels_that_are_of_no_row_are_noted(run) -> None:
+    fill(run)
+    curate_corpus(recipe(run, positives=f"{POSITIVES} UNION ALL SELECT 'nobody'"), run.store, run.progress)
+    assert run.progress.notes == ["classifier: 1 of the positives are no documents of this run, such as 'nobody'"]
+
+
+@pytest.fixture
+def brought(tmp_path) -> Path:
+    """A classifier that another tool has trained: on the texts as they are, with labels of its own."""
+    import fasttext
+
+    lines = tmp_path / "lines.txt"
+    lines.write_text("".join(f"__label__{'pro' if n % 2 else 'contra'} {text(GOOD if n % 2 else BAD, n)}\n"
+                             for n in range(60)))  # fmt: skip
+    model = fasttext.train_supervised(
+        str(lines), epoch=20, lr=0.5, dim=16, bucket=1000, wordNgrams=2, thread=1, verbose=0
+    )
+    model.save_model(str(tmp_path / "brought.bin"))
+    return tmp_path / "brought.bin"
+
+
+def test_a_classifier_of_ones_own_judges_and_is_measured_on_all_labels(run, brought: Path) -> None:
+    import fasttext
+
+    fill(run)
+    run.add_documents({"lines": f"{GOOD}\n{GOOD}\n\n{BAD}"})
+    report = curate_corpus(recipe(run, model=str(brought), label="__label__pro"), run.store, run.progress)
+    learned, _ = report.classifiers["classifier"]
+    assert (learned.source, learned.num_held_out, learned.auc, learned.control_auc) == ("file", 120, 1.0, None)
+    assert run.column("SELECT reason FROM verdicts WHERE doc_id = 'like bad'") == ["improbable"]
+    labels, values = fasttext.load_model(str(brought)).predict(f"{GOOD} {GOOD} {BAD}", k=2)
+    [value] = run.column("SELECT value FROM scores WHERE doc_id = 'lines'")
+    assert value == pytest.approx(float(values[labels.index("__label__pro")]))
+    alone = run.recipe(curate={"filters": [{"classifier": {"model": str(brought), "label": "__label__pro"}}]})
+    assert curate_corpus(alone, run.store, run.progress).classifiers["classifier"][0].auc is None
+
+
+def test_a_classifier_file_that_is_none_is_refused_before_fasttext_reads_it(run, brought: Path, tmp_path) -> None:
+    import fasttext
+
+    whole = brought.read_bytes()
+    vectors = fasttext.train_unsupervised(str(tmp_path / "lines.txt"), dim=4, bucket=10, epoch=1, thread=1, verbose=0)
+    vectors.save_model(str(tmp_path / "vectors.bin"))
+    wrong = {
+        "missing": (None, "cannot be read: No such file"),
+        "empty": (b"", "no whole fastText model"),
+        "text": (b"helpful\n" * 99, "no whole fastText model"),
+        "head": (whole[:150], "no whole fastText model"),
+        "half": (whole[: len(whole) // 2], "no whole fastText model"),
+        "tail": (whole[:-3], f"should have {len(whole)} bytes and has {len(whole) - 3}"),
+        "longer": (whole + b"x", f"should have {len(whole)} bytes and has {len(whole) + 1}"),
+        "vectors": ((tmp_path / "vectors.bin").read_bytes(), "word vectors and no labels"),
+    }
+    fill(run, num_labels=5)
+    for name, (data, message) in wrong.items():
+        path = tmp_path / f"{name}.model"
+        if data is not None:
+            path.write_bytes(data)
+        with pytest.raises(SetupError, match=message):
+            curate_corpus(recipe(run, model=str(path), label="__label__pro"), run.store, run.progress)
+    with pytest.raises(RecipeError, match="has no label 'pro'; there are: __label__contra, __label__pro"):
+        curate_corpus(recipe(run, model=str(brought), label="pro"), run.store, run.progress)
+    assert run.column("SELECT * FROM all_verdicts") == []
+
+
+def test_every_cut_of_a_model_is_noticed(brought: Path, tmp_path) -> None:
+    """Quantized models too; the file as it is passes, which shows that the check is not simply strict."""
+    import fasttext
+
+    model = fasttext.load_model(str(brought))
+    model.quantize(qnorm=True)
+    model.save_model(str(tmp_path / "small.ftz"))
+    for path in (brought, tmp_path / "small.ftz"):
+        check_model_file(path)
+        whole = path.read_bytes()
+        for num_bytes in range(0, len(whole), max(1, len(whole) // 40)):
+            path.write_bytes(whole[:num_bytes])
+            with pytest.raises(SetupError):
+                check_model_file(path)
+
+
+def test_other_processes_guess_what_this_one_does_and_a_killed_one_is_no_end(brought: Path, monkeypatch) -> None:
+    import signal
+
+    from filters import guessing
+
+    texts = [f"{text(GOOD if n % 2 else BAD, n)}\nsecond line" for n in range(700)]
+    labels = ["__label__pro"] * len(texts)
+    alone = guessing.Guesser(words_only=True, num_processes=1).guess(brought, texts, labels)
+    monkeypatch.setattr(guessing, "POOL_FROM_TEXTS", 0)
+    guesser = guessing.Guesser(words_only=True, num_processes=2)
+    assert guesser.guess(brought, texts, labels) == alone
+    assert guesser._pool is not None
+    for pid in guesser._pool._processes:
+        os.kill(pid, signal.SIGKILL)
+    assert guesser.guess(brought, texts, labels) == alone
