@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus.errors import DataError, RecipeError
@@ -20,7 +23,6 @@ Codes = NDArray[np.int32]
 """A verdict of each row: its place in `Replayed.verdicts`."""
 Mask = NDArray[np.bool_]
 CodeOf = Callable[[Verdict], int]
-MakeScores = Callable[[tuple[object, ...]], dict[str, Score]]
 
 
 @dataclass
@@ -29,6 +31,7 @@ class Replayed:
 
     kind: Kind
     ids: list[str]
+    ids_column: pa.Array
     genres: list[str]
     """Genre or question kind; a row without one has its set's name."""
     num_tokens: NDArray[np.int64]
@@ -72,7 +75,11 @@ def replay(
         f"FROM {kind} ORDER BY id"
     )
     rows = Replayed(
-        kind, found.column(0).to_pylist(), found.column(1).to_pylist(), found.column(2).to_numpy().astype(np.int64)
+        kind,
+        found.column(0).to_pylist(),
+        found.column(0).combine_chunks(),
+        found.column(1).to_pylist(),
+        found.column(2).to_numpy().astype(np.int64),
     )
     rows.kept_now, rows.kept_then = np.ones(len(rows.ids), dtype=bool), np.ones(len(rows.ids), dtype=bool)
     codes: dict[Verdict, int] = {}
@@ -112,11 +119,11 @@ def _read_verdicts(store: Store, rows: Replayed, name: str, code_of: CodeOf) -> 
         f"AND doc_id IN (SELECT {KEYS[rows.kind]} FROM {rows.kind}) ORDER BY doc_id",
         [store.current("verdicts").get(name, "")],
     )
-    ids, outcomes, reasons = (column.to_pylist() for column in found.columns)
-    if ids != rows.ids:
+    if not found.column(0).combine_chunks().equals(rows.ids_column):
         raise DataError(f"{store.root} is being curated meanwhile; ask again when that is done")
-    made = (code_of(Verdict(outcome, reason)) for outcome, reason in zip(outcomes, reasons, strict=True))
-    return np.fromiter(made, dtype=np.int32, count=len(ids))
+    groups, firsts = _groups(found.select(["outcome", "reason"]))
+    codes = [code_of(Verdict(row["outcome"], row["reason"])) for row in found.take(firsts).to_pylist()]
+    return np.array(codes, dtype=np.int32)[groups]
 
 
 def _judge(store: Store, rows: Replayed, judging: Filter, is_changed: bool, code_of: CodeOf) -> Codes:
@@ -134,17 +141,14 @@ def _judge(store: Store, rows: Replayed, judging: Filter, is_changed: bool, code
     wanted = rows.kept_then if is_changed else rows.kept_then & ~rows.kept_now
     if not wanted.any():
         return then
-    place = {row_id: index for index, row_id in enumerate(rows.ids)}
+    names, found = _read_all_scores(store, rows.kind, store.current("scores").get(judging.name, ""))
+    places = pc.index_in(found.column("doc_id"), value_set=rows.ids_column).to_numpy()
+    found, places = found.filter(pa.array(wanted[places])), places[wanted[places]]
+    groups, firsts = _groups(found.drop_columns(["doc_id"]))
+    codes = [code_of(judging.judge(_scores(names, row))) for row in found.take(firsts).to_pylist()]
+    then[places] = np.array(codes, dtype=np.int32)[groups]
     missing = wanted.copy()
-    known: dict[tuple[object, ...], int] = {}
-    for row_id, key, scores in _scored(store, rows.kind, store.current("scores").get(judging.name, "")):
-        index = place.get(row_id)
-        if index is None or not wanted[index]:
-            continue
-        missing[index] = False
-        if key not in known:
-            known[key] = code_of(judging.judge(scores(key)))
-        then[index] = known[key]
+    missing[places] = False
     if missing.any():
         if isinstance(judging, TextFilter):
             raise DataError(f"{store.root} is being curated meanwhile; ask again when that is done")
@@ -153,39 +157,41 @@ def _judge(store: Store, rows: Replayed, judging: Filter, is_changed: bool, code
     return then
 
 
-def _scored(store: Store, kind: Kind, scorer_hash: str) -> Iterator[tuple[str, tuple[object, ...], MakeScores]]:
-    """Each row's id, its scores as one flat tuple, and what makes scores of such a tuple.
+def _read_all_scores(store: Store, kind: Kind, scorer_hash: str) -> tuple[list[str], pa.Table]:
+    """The names of a scorer's scores, and one row per text: `doc_id`, and of score N `vN`, `lN`, `eN`, `pN`.
 
-    Many rows have the same scores: they are judged once. Evidence is left out where there is a value, see
-    `Filter.judge`.
+    They are value, label, evidence and whether it is there. Evidence is left out beside a value: see `Filter.judge`.
     """
-    names = [
-        str(row["name"])
-        for row in store.rows("SELECT DISTINCT name FROM all_scores WHERE scorer_hash = ? ORDER BY name", [scorer_hash])
-    ]
-    columns = ", ".join(
-        f"max(value) FILTER (WHERE name = $n{at}) AS v{at}, max(label) FILTER (WHERE name = $n{at}) AS l{at}, "
-        f"max(evidence) FILTER (WHERE name = $n{at} AND value IS NULL) AS e{at}, "
-        f"count(*) FILTER (WHERE name = $n{at}) > 0 AS p{at}"
+    asked = "SELECT DISTINCT name FROM all_scores WHERE scorer_hash = ? ORDER BY name"
+    names = [str(row["name"]) for row in store.rows(asked, [scorer_hash])]
+    columns = "".join(
+        f", max(value) FILTER (WHERE name = $n{at}) AS v{at}, max(label) FILTER (WHERE name = $n{at}) AS l{at}"
+        f", max(evidence) FILTER (WHERE name = $n{at} AND value IS NULL) AS e{at}"
+        f", count(*) FILTER (WHERE name = $n{at}) > 0 AS p{at}"
         for at in range(len(names))
     )
-    if not names:
-        return
-
-    def scores(key: tuple[object, ...]) -> dict[str, Score]:
-        parts = [key[start : start + 4] for start in range(0, len(key), 4)]
-        return {
-            name: Score(name, value, label, evidence)  # type: ignore[arg-type]
-            for name, (value, label, evidence, is_there) in zip(names, parts, strict=True)
-            if is_there
-        }
-
     found = store.query(
-        f"SELECT doc_id, {columns} FROM all_scores WHERE scorer_hash = $hash "
+        f"SELECT doc_id{columns} FROM all_scores WHERE scorer_hash = $hash "
         f"AND doc_id IN (SELECT {KEYS[kind]} FROM {kind}) GROUP BY doc_id",
         {"hash": scorer_hash, **{f"n{at}": name for at, name in enumerate(names)}},
     )
-    for batch in found.to_batches():
-        ids, *values = (column.to_pylist() for column in batch.columns)
-        for row_id, *key in zip(ids, *values, strict=True):
-            yield row_id, tuple(key), scores
+    return names, found
+
+
+def _scores(names: Sequence[str], row: Mapping[str, Any]) -> dict[str, Score]:
+    return {
+        name: Score(name, row[f"v{at}"], row[f"l{at}"], row[f"e{at}"]) for at, name in enumerate(names) if row[f"p{at}"]
+    }
+
+
+def _groups(table: pa.Table) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Which rows are alike: of each row the number of its group, and of each group its first row.
+
+    Many rows have the same scores: one of them is judged for all.
+    """
+    groups = np.zeros(len(table), dtype=np.int64)
+    for column in table.columns:
+        encoded = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+        groups = np.unique(groups * (len(table) + 1) + encoded, return_inverse=True)[1]
+    firsts = np.unique(groups, return_index=True)[1]
+    return groups, firsts
