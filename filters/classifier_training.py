@@ -145,18 +145,19 @@ def _measure(examples: Sequence[_Example], guesses: Sequence[Guess]) -> HeldOut:
 
 
 def _examples(store: Store, settings: ClassifierSettings, labels: Labels) -> list[_Example]:
-    """The labelled rows, in an order of chance; of each label, the first few are held out."""
+    """The labelled rows, in an order of chance; of each label, the first few are held out.
+
+    The order hangs on the words, and copies of one text are held out together: none is measured by its own copy.
+    """
     blocks = in_blocks(sorted(labels.positives | labels.negatives))
-    rows = [row for block in blocks for row in read_rows(store, settings.applies_to, block)]
-    rows.sort(key=lambda row: draw("classifier", settings.seed, row.id))
+    lines = [(as_line(row.text), row.id) for block in blocks for row in read_rows(store, settings.applies_to, block)]
+    lines.sort(key=lambda one: (draw("classifier", settings.seed, one[0]), one))
     examples: list[_Example] = []
     for positive in (True, False):
-        of_label = [row for row in rows if (row.id in labels.positives) is positive]
+        of_label = [one for one in lines if (one[1] in labels.positives) is positive]
         num_held_out = len(of_label) // HELD_OUT_ONE_IN
-        examples += [
-            _Example(row.id, as_line(row.text), positive, held_out=index < num_held_out)
-            for index, row in enumerate(of_label)
-        ]
+        held_out = {line for line, _ in of_label[:num_held_out]}
+        examples += [_Example(row_id, line, positive, line in held_out) for line, row_id in of_label]
     examples.sort(key=lambda example: draw("classifier", settings.seed, example.id))
     return examples
 

@@ -8,8 +8,10 @@ import pytest
 
 from corpus.errors import DataError, RecipeError, SetupError
 from filters import classifier_training, curate_corpus, train_classifier
+from filters.classifier import ClassifierSettings
 from filters.fasttext_file import check_model_file
 from filters.guessing import as_line
+from filters.labels import Labels
 
 GOOD, BAD = "careful kind honest patient open fair", "rude sloppy secret hasty false cruel"
 POSITIVES = "SELECT doc_id FROM documents WHERE set = 'good'"
@@ -216,6 +218,18 @@ def test_training_one_leaves_the_others_and_judges_nothing(run) -> None:
     assert run.column("SELECT outcome FROM verdicts ORDER BY doc_id, filter") == before
     with pytest.raises(RecipeError, match="no classifier 'length'; there are: kind, rude"):
         train_classifier(two(run), run.store, "length", run.progress)
+
+
+def test_no_copy_of_a_held_out_text_is_learned_from(run) -> None:
+    run.add_documents({f"g{n}": text(GOOD, n // 3) for n in range(60)}, set="good")
+    run.add_documents({f"b{n}": text(BAD, 100 + n // 3) for n in range(60)}, set="bad")
+    made = ClassifierSettings(positives=POSITIVES, negatives=NEGATIVES)
+    ids = {one: frozenset(run.column(sql)) for one, sql in (("good", POSITIVES), ("bad", NEGATIVES))}
+    examples = classifier_training._examples(run.store, made, Labels(ids["good"], ids["bad"]))
+    held_out = {one.line for one in examples if one.held_out}
+    assert len(examples) == 120
+    assert 24 <= sum(one.held_out for one in examples) <= 28
+    assert not held_out & {one.line for one in examples if not one.held_out}
 
 
 def test_training_alone_on_one_class_or_too_few_rows_is_a_message(run) -> None:
