@@ -102,8 +102,7 @@ def _train_and_measure(
     model, measured, tries = fit([example.positive for example in learned])
     controls = []
     for control in range(NUM_CONTROLS):
-        shuffled = sorted(learned, key=lambda example: draw("control", control, example.id))
-        controls.append(fit([example.positive for example in shuffled])[1].auc or 0.0)
+        controls.append(fit(_shuffled(learned, control))[1].auc or 0.0)
     return model, ClassifierReport(
         model_id,
         "labels",
@@ -114,6 +113,20 @@ def _train_and_measure(
         sum(controls) / len(controls),
         tries,
     )
+
+
+def _shuffled(examples: Sequence[_Example], control: int) -> list[bool]:
+    """Labels of chance, as many of each, and as large a share of them among the positives as among the negatives.
+
+    Were the shares left to chance, labels that are easy to tell apart would give controls near 0 or near 1.
+    """
+    share = sum(example.positive for example in examples) / len(examples)
+    chosen: set[str] = set()
+    for label in (True, False):
+        of_label = [example.id for example in examples if example.positive is label]
+        of_label.sort(key=lambda one: draw("control", control, one))
+        chosen |= set(of_label[: round(len(of_label) * share)])
+    return [example.id in chosen for example in examples]
 
 
 def _brought(settings: ClassifierSettings, label: str, path: Path, labels: Labels | None, store: Store) -> Classifier:

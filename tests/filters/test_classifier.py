@@ -43,7 +43,7 @@ def test_it_learns_what_the_labels_show_and_the_control_does_not(run) -> None:
     learned, _ = report.classifiers["classifier"]
     assert (learned.num_positives, learned.num_negatives, learned.num_held_out) == (60, 60, 24)
     assert learned.auc == 1.0
-    assert learned.control_auc == pytest.approx(0.5, abs=0.25)
+    assert learned.control_auc == pytest.approx(0.5, abs=0.3)
     assert len(learned.tries) == 1
 
 
