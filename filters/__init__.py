@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from corpus.recipe import Recipe
     from corpus.stage import Progress
     from corpus.store import Store, WritingStore
+    from filters.classifying import TrainedReport
     from filters.curate import CurateReport
     from filters.mix import MixReport
     from filters.mix_plan import MixPlan
+    from filters.thresholds import WhatIfReport
 
-__all__ = ["build_mix", "check_settings", "curate_corpus", "plan_mix"]
+__all__ = ["build_mix", "check_settings", "curate_corpus", "plan_mix", "train_classifier", "what_if"]
 
 
 def check_settings(recipe: Recipe) -> None:
@@ -47,6 +50,36 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     from filters.mix_plan import plan_mix as plan
 
     return plan(recipe, store, name)
+
+
+def train_classifier(recipe: Recipe, store: WritingStore, name: str, progress: Progress) -> TrainedReport:
+    """Train one classifier of the recipe, unless that is done already, and measure it; nothing is judged.
+
+    Raises:
+        RecipeError: the recipe has no such classifier, or its queries do not give ids.
+        DataError: there is too little to learn from.
+        SetupError: no training succeeded, or the model it names is not one.
+    """
+    from filters.classifying import train_classifier as train
+
+    return train(recipe, store, name, progress)
+
+
+def what_if(recipe: Recipe, store: Store, changes: Sequence[str]) -> WhatIfReport:
+    """What curation would give with other thresholds, from the scores that are there; nothing is written.
+
+    Args:
+        recipe: The recipe that the run was curated with.
+        store: The run.
+        changes: Each `filter.setting=value`.
+
+    Raises:
+        RecipeError: no such filter or setting, or a wrong value; or texts would have to be scored anew.
+        DataError: the run is not curated with this recipe.
+    """
+    from filters.thresholds import what_if as ask
+
+    return ask(recipe, store, changes)
 
 
 def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress) -> MixReport:

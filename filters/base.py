@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
 from corpus.recipe import Section
 from corpus.store.identity import content_id
@@ -62,14 +62,37 @@ KEEP = Verdict("keep")
 class Filter(ABC):
     """One filter with its settings: how it judges by scores, wherever they come from."""
 
-    name: ClassVar[str]
+    name: str
+    """Its own, or the one that its settings give it."""
     version: ClassVar[int]
     """Raised when the code gives other scores or verdicts than before."""
     applies_to: frozenset[Kind] = frozenset(KINDS)
+    """What it judges: what its settings say under that name, where they say something."""
 
     def __init__(self, settings: Section) -> None:
         """Take the settings as they were checked."""
         self.settings = settings
+        self.name = getattr(settings, "name", self.name)
+        given: Kind | Sequence[Kind] | None = getattr(settings, "applies_to", None)
+        if given is not None:
+            self.applies_to = frozenset([given] if isinstance(given, str) else given)
+
+    @classmethod
+    def to_judge(cls, settings: Section) -> Self:
+        """A filter that can judge by scores that are there, and do nothing else: no model is loaded, none is asked."""
+        judging = cls.__new__(cls)
+        Filter.__init__(judging, settings)
+        return judging
+
+    @classmethod
+    def scored_settings(cls, settings: Section) -> object:
+        """What of the settings the scores depend on; all others are thresholds, which move without new scores."""
+        return cls.to_judge(settings).scored_with()
+
+    @classmethod
+    def score_behind(cls, setting: str) -> str:
+        """The name of the score that a threshold is a line through: `max_x` and `min_x` are limits of the score `x`."""
+        return setting.removeprefix("min_").removeprefix("max_")
 
     def scored_with(self) -> list[object]:
         """What the scores depend on besides text and code; thresholds are no part of it."""
@@ -91,7 +114,7 @@ class Filter(ABC):
 
     @abstractmethod
     def judge(self, scores: Mapping[str, Score]) -> Verdict:
-        """The verdict that follows from one row's scores, by their names."""
+        """The verdict that follows from one row's scores, by their names; evidence counts only beside no value."""
 
 
 class TextFilter(Filter):

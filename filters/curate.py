@@ -24,12 +24,15 @@ from corpus.store.schema import TABLES
 from filters.agreement import Agreement, measure_agreement
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.classifier import Classifier
+from filters.classifier_report import ClassifierReport, report_tables, write_rows
+from filters.classifying import classifier_row, is_classifier
 from filters.duplicates import Candidate, find_duplicates, pass_hash
-from filters.fasttext_model import ClassifierReport
 from filters.gate import Gate
+from filters.genre_fidelity import GenreFidelity
+from filters.genre_training import FidelityReport, measure_fidelity
 from filters.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
-from filters.registry import TURNS, make_filters, read_settings
+from filters.registry import make_filters, read_settings, turns
 from filters.rows import PAIRS, read_texts
 
 NOTE = "@"
@@ -50,8 +53,10 @@ class CurateReport:
     """Rows that gave way to another one, by kind: exact and near."""
     num_scored: int
     """Rows that lacked a score and got it now."""
-    classifier: ClassifierReport | None
-    """What the classifier is worth; None where the recipe names none."""
+    classifiers: Mapping[str, tuple[ClassifierReport, float]]
+    """What each classifier is worth, and its threshold, by its name."""
+    fidelity: tuple[FidelityReport, float] | None
+    """How well genres are told apart, and the threshold; None where the recipe does not ask."""
     agreement: Agreement | None
     """What the judge's verdicts are worth; None where the recipe names no judge."""
 
@@ -67,7 +72,12 @@ class CurateReport:
                     for (name, outcome, reason), num in self.outcomes.items()
                 ],
             ),
-            ("classifier", [_classifier_row(self.classifier)] if self.classifier else []),
+            *(
+                table
+                for name, (report, line) in self.classifiers.items()
+                for table in report_tables(name, report, line)
+            ),
+            *(self.fidelity[0].tables(self.fidelity[1]) if self.fidelity else []),
             ("judge", [_judge_row(self.agreement)] if self.agreement else []),
         ]
 
@@ -78,8 +88,7 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     gate = Gate(recipe.curate.unjudged)
     filters: list[Filter] = []
     scored: set[str] = set()
-    for turn in TURNS:
-        of_turn = {name: settings[name] for name in settings if name in turn}
+    for of_turn in turns(settings):
         made = make_filters(of_turn, recipe, store, gate, progress)
         scored |= score_missing(store, [one for one in made if isinstance(one, TextFilter)], gate, progress)
         for judge in (one for one in made if isinstance(one, Judge)):
@@ -94,6 +103,7 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     scorers = {scoring.name: scoring.scorer_hash for scoring in filters}
     scorers |= {f"{one.name} again": one.again_hash for one in filters if isinstance(one, Judge)}
     writer.set_current("scores", scorers)
+    write_rows(store, [classifier_row(store, one) for one in filters if is_classifier(one)], keep_others=False)
     # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
     writer.set_current("duplicates", passes)
     writer.set_current("verdicts", verdicts)
@@ -129,7 +139,7 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
         raise DataError(f"{len(pending)} {kind} of {store.root} are not curated yet; run: specmill curate {store.root}")
     settings = recipe.curate.duplicates
     gate = Gate(recipe.curate.unjudged, tuple(hashes))
-    wanted = None if settings is None else pass_hash(_candidates(store, kind, gate), settings)
+    wanted = None if settings is None else pass_hash(candidates_of(store, kind, gate), settings)
     if store.current("duplicates").get(kind) != wanted:
         raise DataError(
             f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
@@ -150,7 +160,7 @@ def _look_for_duplicates(recipe: Recipe, store: WritingStore, gate: Gate, progre
         return {}
     passes: dict[str, str] = {}
     for kind in KINDS:
-        candidates = _candidates(store, kind, gate)
+        candidates = candidates_of(store, kind, gate)
         of_pass = passes[kind] = pass_hash(candidates, settings)
         known = store.current("duplicates").get(kind) == of_pass
         if known or store.rows("SELECT 1 FROM all_duplicates WHERE pass_hash = ? LIMIT 1", [of_pass]):
@@ -166,7 +176,7 @@ def _look_for_duplicates(recipe: Recipe, store: WritingStore, gate: Gate, progre
     return passes
 
 
-def _candidates(store: Store, kind: Kind, gate: Gate) -> list[Candidate]:
+def candidates_of(store: Store, kind: Kind, gate: Gate) -> list[Candidate]:
     """The rows that every filter keeps, sorted by id."""
     subgenre = "genre" if kind == "documents" else "question_kind"
     found = gate.rows(store, kind, f"coalesce({subgenre}, set) AS genre, clause_ids, {PAIRS[kind]} AS pair")
@@ -203,24 +213,22 @@ def _report(store: Store, filters: Sequence[Filter], num_scored: int) -> CurateR
         },
         num_duplicates={str(row["kind"]): cast("int", row["num"]) for row in gave_way},
         num_scored=num_scored,
-        classifier=next((one.trained.report for one in filters if isinstance(one, Classifier)), None),
+        classifiers={
+            one.name: (one.report, one.settings.min_probability) for one in filters if isinstance(one, Classifier)
+        },
+        fidelity=next(
+            (
+                (measure_fidelity(store, one), one.settings.min_probability)
+                for one in filters
+                if isinstance(one, GenreFidelity)
+            ),
+            None,
+        ),
         agreement=next(
             (measure_agreement(store, one.scorer_hash, one.again_hash) for one in filters if isinstance(one, Judge)),
             None,
         ),
     )
-
-
-def _classifier_row(report: ClassifierReport) -> dict[str, object]:
-    return {
-        "positives": report.num_positives,
-        "negatives": report.num_negatives,
-        "held out": report.num_held_out,
-        "AUC on held out": report.auc,
-        "with shuffled labels": report.control_auc,
-        "trainings": report.attempts,
-        "judges nothing because": report.why_not,
-    }
 
 
 def _judge_row(found: Agreement) -> dict[str, object]:

@@ -61,13 +61,17 @@ class Judge(Filter):
     def __init__(self, settings: JudgeSettings, recipe: Recipe, rubric: Rubric, gate: Gate) -> None:
         """Judge the rows that come through the gate, with one of the recipe's engines."""
         super().__init__(settings)
-        self.applies_to = frozenset[Kind](settings.applies_to)
         self.engine = recipe.engines[settings.engine]
         self.engine_seed = recipe.seed
         self.rubric = rubric
         self.unanswered: frozenset[str] = frozenset()
         """Rows that were asked about and got no reply at all: their verdict is another one once they have."""
         self._gate = gate
+
+    @classmethod
+    def scored_settings(cls, settings: Section) -> object:
+        """All: it has no threshold; see `Filter.scored_settings`."""
+        return settings.model_dump(mode="json")
 
     def scored_with(self) -> list[object]:
         """The model, how it is asked and how its replies are drawn; see `Filter.scored_with`."""

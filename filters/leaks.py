@@ -81,6 +81,11 @@ class Leaks(TextFilter):
     version = 3
     settings: LeaksSettings
 
+    @classmethod
+    def score_behind(cls, setting: str) -> str:
+        """See `Filter.score_behind`."""
+        return "echo"
+
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
         return [self._score(row) for row in rows]

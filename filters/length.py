@@ -31,6 +31,13 @@ class Length(TextFilter):
     version = 1
     settings: LengthSettings
 
+    @classmethod
+    def score_behind(cls, setting: str) -> str:
+        """See `Filter.score_behind`."""
+        return {"min_answer_words": "shortest_answer_words", "max_answer_words": "longest_answer_words"}.get(
+            setting, "words"
+        )
+
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`."""
         return [self._score(row) for row in rows]

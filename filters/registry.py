@@ -12,8 +12,11 @@ from corpus.recipe.file import explain
 from corpus.stage import Progress
 from corpus.store import Store
 from filters.base import Filter, TextFilter
-from filters.classifier import Classifier, ClassifierSettings, train_classifier
+from filters.classifier import Classifier, ClassifierSettings
+from filters.classifier_training import make_classifier
 from filters.gate import Gate
+from filters.genre_fidelity import GenreFidelity, GenreFidelitySettings
+from filters.genre_training import make_genre_fidelity
 from filters.judge import Judge, JudgeSettings
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
@@ -26,16 +29,35 @@ SETTINGS: Mapping[str, type[Section]] = {
     "repetition": RepetitionSettings,
     "leaks": LeaksSettings,
     "classifier": ClassifierSettings,
+    "genre_fidelity": GenreFidelitySettings,
     "similar_questions": SimilarQuestionsSettings,
     "judge": JudgeSettings,
 }
-TURNS = (("length", "repetition", "leaks", "classifier"), ("similar_questions",), ("judge",))
+TURNS = (("length", "repetition", "leaks", "classifier", "genre_fidelity"), ("similar_questions",), ("judge",))
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
 _PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
+FILTERS: Mapping[str, type[Filter]] = {
+    **_PLAIN,
+    "classifier": Classifier,
+    "genre_fidelity": GenreFidelity,
+    "similar_questions": SimilarQuestions,
+    "judge": Judge,
+}
+"""The filter of each name in `SETTINGS`."""
+
+
+def filter_of(settings: Section) -> str:
+    """Which filter these are the settings of, whatever name they give it."""
+    return next(name for name, kind in SETTINGS.items() if type(settings) is kind)
+
+
+def turns(settings: Mapping[str, Section]) -> list[dict[str, Section]]:
+    """The settings of each turn in which filters go, by the filters' names, in the recipe's order."""
+    return [{name: one for name, one in settings.items() if filter_of(one) in turn} for turn in TURNS]
 
 
 def read_settings(recipe: Recipe) -> dict[str, Section]:
-    """The settings of each filter that the recipe names, in its order.
+    """The settings of each filter that the recipe names, in its order, by the name its verdicts have.
 
     Raises:
         RecipeError: an unknown filter or setting, a wrong value, a filter named twice.
@@ -45,13 +67,27 @@ def read_settings(recipe: Recipe) -> dict[str, Section]:
         for name, given in ({entry: None} if isinstance(entry, str) else entry).items():
             if name not in SETTINGS:
                 raise RecipeError(_unknown(name))
-            if name in settings:
-                raise RecipeError(f"curate.filters names '{name}' twice; give it once, with all its settings")
-            try:
-                settings[name] = SETTINGS[name].model_validate(dict(given or {}))
-            except ValidationError as error:
-                raise RecipeError(f"curate.filters: {name}: {explain(error, SETTINGS[name])}") from None
+            read = read_one(name, given or {})
+            own_name = str(getattr(read, "name", name))
+            if own_name in settings:
+                more = "; others need a `name`" if name == "classifier" else ""
+                raise RecipeError(f"curate.filters names '{own_name}' twice; give it once, with all its settings{more}")
+            if own_name != name and own_name in SETTINGS:
+                raise RecipeError(f"curate.filters: a {name} cannot be called '{own_name}', as another filter is")
+            settings[own_name] = read
     return settings
+
+
+def read_one(name: str, given: Mapping[str, object]) -> Section:
+    """The settings of the filter of that name in `SETTINGS`.
+
+    Raises:
+        RecipeError: an unknown setting, or a wrong value.
+    """
+    try:
+        return SETTINGS[name].model_validate(dict(given))
+    except ValidationError as error:
+        raise RecipeError(f"curate.filters: {name}: {explain(error, SETTINGS[name])}") from None
 
 
 def make_filters(
@@ -59,11 +95,11 @@ def make_filters(
 ) -> list[Filter]:
     """The filters with these settings, ready for the rows that come through the gate.
 
-    A classifier is trained, or loaded where it was trained before.
+    Classifiers are trained, or loaded where they were trained before.
 
     Raises:
-        RecipeError: a classifier's SQL does not give ids.
-        SetupError: the model that questions are compared with is not installed.
+        RecipeError: a classifier's SQL does not give ids, or its model does not know its label.
+        SetupError: a model is not there or not what it should be; no training succeeded.
     """
     return [_make_filter(name, settings[name], recipe, store, gate, progress) for name in settings]
 
@@ -71,7 +107,9 @@ def make_filters(
 def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gate: Gate, progress: Progress) -> Filter:
     match settings:
         case ClassifierSettings():
-            return Classifier(settings, train_classifier(settings, store, progress))
+            return make_classifier(settings, store, progress)
+        case GenreFidelitySettings():
+            return make_genre_fidelity(settings, recipe.curate.duplicates, store, progress)
         case SimilarQuestionsSettings():
             return SimilarQuestions(settings, read_questions(store, gate), store.root / "embeddings")
         case JudgeSettings():

@@ -1,4 +1,4 @@
-"""What a judge is shown of a row: its clauses, what its writer was told about reasons, its genre, its text."""
+"""What a judge is shown of a row: its clauses and assertions, what its writer was told, its genre, its text."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _PROMPTS: Mapping[Kind, str] = {"documents": "judge_document", "chats": "judge_c
 _STANCES = ("stance_values", "stance_rules")
 _ROWS: Mapping[Kind, str] = {
     "documents": """
-        SELECT doc_id AS id, documents.clause_ids, text, briefs.stance,
+        SELECT doc_id AS id, documents.clause_ids, text, briefs.stance, briefs.assertion_ids,
             concat_ws(': ', documents.genre, genres.description) AS genre
         FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = documents.genre
         WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
     """,
     "chats": """
-        SELECT chat_id AS id, clause_ids, messages, stance FROM chats
+        SELECT chat_id AS id, chats.clause_ids, messages, chats.stance, briefs.assertion_ids
+        FROM chats LEFT JOIN briefs USING (brief_id)
         WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
     """,
 }
@@ -37,7 +38,7 @@ class Opinion(JudgeReply):
     reason: str
     """One sentence, before the conclusions that it leads to."""
     faithful: bool
-    """It agrees with the clause."""
+    """It agrees with the clause, and bears out the assertions it was written from."""
     supported: bool
     """It claims nothing of the assistant that the clause does not."""
     natural: bool
@@ -75,6 +76,12 @@ class Rubric:
             str(row["clause_id"]): _Clause(" > ".join(cast("list[str]", row["path"])), _labelled(row))
             for row in store.rows("SELECT clause_id, path, label, text FROM clauses WHERE split = 'train'")
         }
+        # Those that rest on what may not be shown are never of a row that is.
+        self._assertions = {
+            str(row["assertion_id"]): f"- {row['text']} {row['explanation'] or ''}".rstrip()
+            for row in store.rows("SELECT assertion_id, clause_ids, text, explanation FROM all_assertions")
+            if all(clause_id in self._clauses for clause_id in cast("list[str]", row["clause_ids"]))
+        }
 
     @property
     def hash(self) -> str:
@@ -100,6 +107,11 @@ class Rubric:
             **self._names,
             "headings": "; ".join(dict.fromkeys(clause.headings for clause in clauses if clause.headings)),
             "clauses": "\n\n".join(clause.text for clause in clauses),
+            "assertions": "\n".join(
+                self._assertions[one]
+                for one in cast("list[str] | None", row["assertion_ids"]) or ()
+                if one in self._assertions
+            ),
             "stance_note": stance.text(model_name=self._names["model_name"]),
         }
         if kind == "documents":

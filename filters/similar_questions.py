@@ -65,6 +65,11 @@ class SimilarQuestions(TextFilter):
         self._model_hash = base_hash(self._folder)
         self._kept = kept / f"{self._model_hash.removeprefix('b2:')}.npz"
 
+    @classmethod
+    def scored_settings(cls, settings: Section) -> object:
+        """The model, not the threshold; see `Filter.scored_settings`."""
+        return settings.model_dump(mode="json", exclude={"min_cosine"})
+
     def scored_with(self) -> list[object]:
         """The model, and all that is compared; see `Filter.scored_with`."""
         return [self._model_hash, [[question.text, question.chat_ids] for question in self._questions]]

@@ -2,25 +2,60 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from corpus.command import Overrides, RecipeArgument, opened
 
+if TYPE_CHECKING:
+    from filters.thresholds import WhatIfReport
+
 app = typer.Typer()
 
 
 @app.command()
-def curate(recipe: RecipeArgument, override: Overrides = None) -> None:
+def curate(
+    recipe: RecipeArgument,
+    override: Overrides = None,
+    train_classifier: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only train and measure this classifier of the recipe.")
+    ] = None,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILTER.SETTING=VALUE", help="Show what another threshold would change; may be repeated."),
+    ] = None,
+) -> None:
     """Score every document and chat, judge them, and find their duplicates. Nothing is deleted."""
+    import filters
     from corpus.console import show_table
-    from filters import check_settings, curate_corpus
+    from corpus.errors import RecipeError
 
-    with opened("curate", recipe, override, check_settings) as (run, progress):
-        report = curate_corpus(run.recipe, run.store, progress)
-    for title, rows in report.tables():
+    if what_if:
+        if train_classifier is not None:
+            raise RecipeError("--what-if writes nothing and --train-classifier does; give one of them")
+        tables = _what_if(recipe, override, what_if).tables()
+    else:
+        with opened("curate", recipe, override, filters.check_settings) as (run, progress):
+            tables = (
+                filters.curate_corpus(run.recipe, run.store, progress)
+                if train_classifier is None
+                else filters.train_classifier(run.recipe, run.store, train_classifier, progress)
+            ).tables()
+    for title, rows in tables:
         show_table(title, rows)
+
+
+def _what_if(recipe: Path, override: list[str] | None, changes: list[str]) -> WhatIfReport:
+    """Without a lock: another process may write the run meanwhile."""
+    from corpus.recipe.file import load_recipe
+    from corpus.run import run_folder
+    from corpus.store import open_reader
+    from filters import what_if
+
+    loaded = load_recipe(recipe, override or ())
+    return what_if(loaded, open_reader(run_folder(loaded)), changes)
 
 
 @app.command()

@@ -16,6 +16,8 @@ Room = Literal["corpus", "filters", "train", "eval", "store"]
 STRING, INT, FLOAT, BOOL = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 STRINGS = pa.list_(STRING)
 TIME = pa.timestamp("us")  # UTC, without a zone: DuckDB needs no time-zone data to compare them
+THRESHOLDS = pa.list_(pa.struct([("threshold", FLOAT), ("precision", FLOAT), ("recall", FLOAT), ("num_kept", INT)]))
+TRIES = pa.list_(pa.struct([("seed", INT), ("learning_rate", FLOAT), ("outcome", STRING)]))
 MESSAGES = pa.list_(pa.struct([("role", STRING), ("content", STRING)]))
 
 
@@ -105,6 +107,13 @@ _ALL = (
     _table(
         "verdicts", "filters", "doc_id,filter_hash", "filter_hash",
         doc_id=STRING, filter=STRING, outcome=STRING, reason=STRING, filter_hash=STRING,
+    ),
+    _table(
+        "classifiers", "filters", "pass_hash,classifier", "pass_hash",
+        classifier=STRING, source=STRING, num_positives=INT, num_negatives=INT, num_held_out=INT, auc=FLOAT,
+        auc_low=FLOAT, auc_high=FLOAT, control_auc=FLOAT, accuracy=FLOAT, threshold=FLOAT, precision=FLOAT,
+        recall=FLOAT, thresholds=THRESHOLDS, num_trainings=INT, tries=TRIES, why_not=STRING, model_id=STRING,
+        pass_hash=STRING,
     ),
     _table(
         "recurring", "filters", "pass_hash,kind,text", "pass_hash",

@@ -133,7 +133,7 @@ def test_without_filters_every_row_is_kept(run) -> None:
 def test_a_run_without_rows_is_curated_too(run) -> None:
     report = curate_corpus(run.recipe(), run.store, run.progress)
     assert report.num_kept == {"documents": 0, "chats": 0}
-    assert [rows for title, rows in report.tables() if title == "classifier"] == [[]]
+    assert report.classifiers == {}
 
 
 def test_what_was_cut_off_before_it_became_current_is_found_again(run, make_prose: Prose, monkeypatch) -> None:

@@ -22,7 +22,10 @@ def test_the_defaults_are_filters() -> None:
         ({"length": {"min_word": 3}}, "did you mean 'min_words'?"),
         ({"length": {"min_words": -1}}, "greater than or equal to 0 (got -1)"),
         ({"leaks": {"rules": ["tags"]}}, "rules.0"),
-        ("classifier", "positives: Field required"),
+        ("classifier", "give positives and negatives (two queries), or model and label"),
+        ({"classifier": {"positives": "SELECT 1"}}, "give both queries"),
+        ({"classifier": {"model": "x.bin"}}, "which of its labels is kept"),
+        ({"classifier": {"name": "length", "model": "x.bin", "label": "a"}}, "cannot be called 'length'"),
     ],
 )
 def test_a_mistake_is_named_with_what_to_do(entry: object, message: str) -> None:

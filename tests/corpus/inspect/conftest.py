@@ -111,7 +111,19 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
                                 scorer_hash="length-1"))  # fmt: skip
         verdicts.append(table_row("verdicts", doc_id=doc_id, filter="length", outcome=outcome, reason=reason,
                                   filter_hash="length-1"))  # fmt: skip
+        if number < 30:
+            scores += [
+                table_row("scores", doc_id=doc_id, scorer="helpful", name="probability", value=number / 30,
+                          scorer_hash="helpful-1"),
+                table_row("scores", doc_id=doc_id, scorer="genre_fidelity", name="own_genre_probability", label="memo",
+                          value=number / 30, scorer_hash="fidelity-1"),
+            ]  # fmt: skip
     writer.append({"scores": scores, "verdicts": verdicts})
+    worth = table_row("classifiers", classifier="helpful", source="labels", num_positives=20, num_negatives=30,
+                      num_held_out=10, auc=0.9, auc_low=0.7, auc_high=0.97, threshold=0.5, num_trainings=1,
+                      pass_hash="worth-1")  # fmt: skip
+    writer.commit("classifiers", "worth-1", pa.Table.from_pylist([worth], schema=TABLES["classifiers"].schema))
+    writer.set_current("classifiers", {"helpful": "worth-1"})
     clusters = [
         table_row("duplicates", doc_id=doc_ids[member], cluster_id=content_id("cluster", name),
                   survivor_id=doc_ids[survivor], matched_id=doc_ids[matched], kind=kind, band=band,
@@ -125,7 +137,7 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
     worn = table_row("recurring", kind="name", text="Maya Patel", num_documents=9, pass_hash="worn-1")
     writer.commit("recurring", "worn-1", pa.Table.from_pylist([worn], schema=TABLES["recurring"].schema))
     writer.set_current("recurring", {"all": "worn-1"})
-    writer.set_current("scores", {"length": "length-1"})
+    writer.set_current("scores", {"length": "length-1", "helpful": "helpful-1", "genre_fidelity": "fidelity-1"})
     writer.set_current("verdicts", {"length": "length-1", "@unjudged": "keep"})
     writer.set_current("duplicates", {"all": "dups-1"})
     for mix, ids in (("docs", doc_ids[:20]), ("sft", chat_ids)):
