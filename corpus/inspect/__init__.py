@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
-def answer_or_shell(root: Path, query: str | None, wanted: str | None, output: Path | None) -> None:
-    """Answer a query, or a named one, on stdout or into a file; without a query, a shell.
+def answer_or_shell(
+    root: Path, query: str | None, wanted: str | None, output: Path | None, pairs: Sequence[str] = ()
+) -> None:
+    """Answer a query, or a named one with its KEY=VALUE `pairs`, on stdout or into a file; without a query, a shell.
 
     Raises:
         QueryError: not one statement that reads, it does not run, or the format is unknown.
@@ -15,7 +17,21 @@ def answer_or_shell(root: Path, query: str | None, wanted: str | None, output: P
     """
     from corpus.inspect import terminal
 
-    terminal.answer_or_shell(root, query, wanted, output)
+    terminal.answer_or_shell(root, query, wanted, output, pairs)
+
+
+def query_table() -> list[dict[str, object]]:
+    """The named queries: name, what each answers, the parameters it takes."""
+    from corpus.inspect.named import named_queries
+
+    return [
+        {
+            "name": query.name,
+            "answers": query.answers,
+            "parameters": " ".join(f"[-p {one.name}=]" if one.is_optional else f"-p {one.name}=" for one in query.parameters),
+        }
+        for query in named_queries().values()
+    ]
 
 
 def show_trace(root: Path, row_id: str) -> None:
