@@ -60,13 +60,16 @@ def status_tables(root: Path) -> list[tuple[str, list[dict[str, object]]]]:
     return status.status_tables(root)
 
 
-def write_report(root: Path, arms: Sequence[Mapping[str, object]]) -> Path:
+def write_report(
+    root: Path, arms: Sequence[Mapping[str, object]], other: tuple[Path, Sequence[Mapping[str, object]]] | None = None
+) -> Path:
     """Write `report.html` into the run, one self-contained file; returns its path.
 
     Args:
         root: the run's folder.
         arms: rows of the arms table, which the eval room makes: arm, metric, value, low, high, and what else.
+        other: the folder of a run to set beside this one, and its arms table.
     """
     from corpus.inspect import report
 
-    return report.write_report(root, arms)
+    return report.write_report(root, arms, other)

@@ -53,3 +53,16 @@ def _data_hash(root: Path, data: str) -> str | None:
         return str(json.loads((folder / "shards" / mix / "manifest.json").read_bytes())["data_hash"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def mix_targets(root: Path) -> list[dict[str, object]]:
+    """What each mix that is made wanted: mix, set, genre, target_share, target_tokens, available_tokens, tokens."""
+    names = ("set", "genre", "target_share", "target_tokens", "available_tokens", "tokens")
+    rows: list[dict[str, object]] = []
+    for path in sorted(root.glob("shards/*/manifest.json")):
+        try:
+            parts = json.loads(path.read_bytes())["parts"]
+            rows += [{"mix": path.parent.name} | {name: part.get(name) for name in names} for part in parts]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+    return rows

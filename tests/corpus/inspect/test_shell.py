@@ -180,7 +180,9 @@ def test_at_a_terminal_it_keeps_history_and_ctrl_c_stops_a_statement_and_not_the
         terminal.type("SELECT range AS many FROM range(100);\n")
         terminal.wait_for(" 99 ")
         terminal.wait_for("specmill> ")
-        terminal.type("SELECT 6 * 7 AS again\x03")
+        terminal.type("SELECT 6 * 7 AS again")
+        terminal.wait_for("again")
+        os.kill(terminal.process.pid, signal.SIGINT)
         terminal.wait_for("specmill> ")
         terminal.type(".quit\n")
         assert terminal.process.wait(30) == 0
