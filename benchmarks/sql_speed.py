@@ -1,10 +1,10 @@
 """How long SQL over a large run takes, beside Polars (lazy) and pandas on the same Parquet files.
 
-The run is synthetic, but written by the store's own writers: documents of which nine in ten have a brief, ten scores and
-five verdicts each, and duplicates. Three questions: the funnel, the coverage matrix, and a threshold replay. Specmill
-answers by `run_sql`: taking the snapshot, making the views and the sandbox are in its time. The peers read the same
-parts and need not look for stale rows, of which there are none. Processes take turns; each answers twice, and the second
-answer counts, so that imports and starting threads are outside the clock. Answers have to be equal.
+The run is synthetic, but written by the store's own writers: documents, nine in ten of them with a brief, ten scores
+and five verdicts each, and duplicates. Three questions: the funnel, the coverage matrix, and a threshold replay.
+Specmill answers by `run_sql`: taking the snapshot, making the views and the sandbox are in its time. The peers read
+the same parts and need not look for stale rows, of which there are none. Processes take turns; each answers twice,
+and the second answer counts, so that imports and starting threads are outside the clock. Answers have to be equal.
 
     python benchmarks/sql_speed.py --documents 1000000
 """
@@ -61,20 +61,24 @@ def repeated(value: str, num: int) -> pa.Array:
     return pa.repeat(pa.scalar(value, pa.string()), num)
 
 
-def make_run(root: Path, num_documents: int, num_words: int) -> None:
-    """Write the run; as much as a batch of it is in memory at a time."""
-    clause_ids = ids("clause", 0, NUM_CLAUSES)
-    words = [f"word{number}" for number in range(2_000)]
-    spans = [(start, min(start + BATCH_ROWS, num_documents)) for start in range(0, num_documents, BATCH_ROWS)]
-    num_written = num_documents * 9 // 10
+class Made:
+    """The rows of a synthetic run, in batches: as much as one of them is in memory at a time."""
 
-    def placed(start: int, stop: int) -> tuple[list[list[str]], list[str]]:
-        clauses = [[clause_ids[number * 7 % NUM_CLAUSES]] for number in range(start, stop)]
+    def __init__(self, num_documents: int, num_words: int) -> None:
+        """So many documents, of so many words each."""
+        self._num_documents, self._num_words = num_documents, num_words
+        self._clause_ids = ids("clause", 0, NUM_CLAUSES)
+        self._spans = [(start, min(start + BATCH_ROWS, num_documents)) for start in range(0, num_documents, BATCH_ROWS)]
+
+    def _placed(self, start: int, stop: int) -> tuple[list[list[str]], list[str]]:
+        """Clauses and genres of some documents."""
+        clauses = [[self._clause_ids[number * 7 % NUM_CLAUSES]] for number in range(start, stop)]
         return clauses, [f"genre {number * 5 // 3 % NUM_GENRES}" for number in range(start, stop)]
 
-    def briefs() -> Iterator[pa.RecordBatch]:
-        for start, stop in spans:
-            clauses, genres = placed(start, stop)
+    def briefs(self) -> Iterator[pa.RecordBatch]:
+        """One a document."""
+        for start, stop in self._spans:
+            clauses, genres = self._placed(start, stop)
             num = stop - start
             yield record_batch("briefs", num, {
                 "brief_id": ids("brief", start, stop), "kind": repeated("document", num), "clause_ids": clauses,
@@ -82,23 +86,26 @@ def make_run(root: Path, num_documents: int, num_words: int) -> None:
                 "context_hash": repeated("b2:c", num), "pass_hash": repeated("briefs-1", num),
             })  # fmt: skip
 
-    def documents() -> Iterator[pa.RecordBatch]:
-        for start, stop in spans:
-            clauses, genres = placed(start, stop)
+    def documents(self) -> Iterator[pa.RecordBatch]:
+        """Nine in ten generated, the others imported."""
+        words = [f"word{number}" for number in range(2_000)]
+        for start, stop in self._spans:
+            clauses, genres = self._placed(start, stop)
             num, draw = stop - start, random.Random(start)
-            generated = [number < num_written for number in range(start, stop)]
+            generated = [number < self._num_documents * 9 // 10 for number in range(start, stop)]
             brief_ids = ids("brief", start, stop)
             yield record_batch("documents", num, {
                 "doc_id": ids("document", start, stop),
                 "brief_id": [one if made else None for one, made in zip(brief_ids, generated, strict=True)],
                 "context_hash": ["b2:c" if made else None for made in generated], "clause_ids": clauses,
                 "set": ["generated" if made else "essays" for made in generated], "genre": genres,
-                "text": [" ".join(draw.choices(words, k=num_words)) for _ in range(num)],
-                "num_tokens": [num_words * 4 // 3] * num, "num_chars": [num_words * 8] * num,
+                "text": [" ".join(draw.choices(words, k=self._num_words)) for _ in range(num)],
+                "num_tokens": [self._num_words * 4 // 3] * num, "num_chars": [self._num_words * 8] * num,
             })  # fmt: skip
 
-    def scores() -> Iterator[pa.RecordBatch]:
-        for start, stop in spans:
+    def scores(self) -> Iterator[pa.RecordBatch]:
+        """Ten each, between 0 and 1."""
+        for start, stop in self._spans:
             num, draw = (stop - start) * SCORERS * SCORES_EACH, np.random.default_rng(start)
             names = [(f"scorer-{one}", f"score-{one}-{two}") for one in range(SCORERS) for two in range(SCORES_EACH)]
             yield record_batch("scores", num, {
@@ -108,8 +115,9 @@ def make_run(root: Path, num_documents: int, num_words: int) -> None:
                 "scorer_hash": [f"b2:{scorer}" for scorer, _ in names] * (stop - start),
             })  # fmt: skip
 
-    def verdicts() -> Iterator[pa.RecordBatch]:
-        for start, stop in spans:
+    def verdicts(self) -> Iterator[pa.RecordBatch]:
+        """Five each, one in twenty-five a drop."""
+        for start, stop in self._spans:
             num, draw = (stop - start) * SCORERS, np.random.default_rng(start + 1)
             outcomes = np.where(draw.random(num) < 0.04, "drop", "keep")
             names = [f"scorer-{one}" for one in range(SCORERS)]
@@ -119,8 +127,9 @@ def make_run(root: Path, num_documents: int, num_words: int) -> None:
                 "filter_hash": [f"b2:{name}" for name in names] * (stop - start),
             })  # fmt: skip
 
-    def duplicates() -> Iterator[pa.RecordBatch]:
-        found = [(number, number - number % 4) for number in range(0, num_documents // 10)]
+    def duplicates(self) -> Iterator[pa.RecordBatch]:
+        """Clusters of four among the first tenth."""
+        found = [(number, number - number % 4) for number in range(0, self._num_documents // 10)]
         for start in range(0, len(found), BATCH_ROWS):
             members = found[start : start + BATCH_ROWS]
             survivors = [content_id("document", survivor) for _, survivor in members]
@@ -130,8 +139,9 @@ def make_run(root: Path, num_documents: int, num_words: int) -> None:
                 "pass_hash": repeated("dups-1", len(members)),
             })  # fmt: skip
 
-    def mix() -> Iterator[pa.RecordBatch]:
-        kept = range(num_documents // 2, num_documents, 5)
+    def mix(self) -> Iterator[pa.RecordBatch]:
+        """Every fifth document of the second half."""
+        kept = range(self._num_documents // 2, self._num_documents, 5)
         for start in range(0, len(kept), BATCH_ROWS):
             chosen = kept[start : start + BATCH_ROWS]
             yield record_batch("mixes", len(chosen), {
@@ -140,20 +150,27 @@ def make_run(root: Path, num_documents: int, num_words: int) -> None:
                 "num_tokens": [10] * len(chosen), "pass_hash": repeated("mix-1", len(chosen)),
             })  # fmt: skip
 
-    clauses = record_batch("clauses", NUM_CLAUSES, {
-        "clause_id": clause_ids, "ordinal": list(range(NUM_CLAUSES)), "kind": ["rule"] * NUM_CLAUSES,
-        "path": [["A spec", f"Clause {number}"] for number in range(NUM_CLAUSES)],
-        "split": ["train"] * NUM_CLAUSES, "text": ["text"] * NUM_CLAUSES, "pass_hash": ["spec-1"] * NUM_CLAUSES,
-    })  # fmt: skip
+    def clauses(self) -> pa.RecordBatch:
+        """All of them are rules that may be written on."""
+        return record_batch("clauses", NUM_CLAUSES, {
+            "clause_id": self._clause_ids, "ordinal": list(range(NUM_CLAUSES)), "kind": ["rule"] * NUM_CLAUSES,
+            "path": [["A spec", f"Clause {number}"] for number in range(NUM_CLAUSES)],
+            "split": ["train"] * NUM_CLAUSES, "text": ["text"] * NUM_CLAUSES, "pass_hash": ["spec-1"] * NUM_CLAUSES,
+        })  # fmt: skip
+
+
+def make_run(root: Path, num_documents: int, num_words: int) -> None:
+    """Write the run."""
+    made = Made(num_documents, num_words)
     with open_writer(root) as store:
         corpus, filters = store.writer("corpus"), store.writer("filters")
-        corpus.commit("clauses", "spec-1", [clauses])
-        corpus.commit("briefs", "briefs-1", briefs())
-        corpus.add_part("documents", documents())
-        filters.add_part("scores", scores())
-        filters.add_part("verdicts", verdicts())
-        filters.commit("duplicates", "dups-1", duplicates())
-        filters.commit("mixes", "mix-1", mix())
+        corpus.commit("clauses", "spec-1", [made.clauses()])
+        corpus.commit("briefs", "briefs-1", made.briefs())
+        corpus.add_part("documents", made.documents())
+        filters.add_part("scores", made.scores())
+        filters.add_part("verdicts", made.verdicts())
+        filters.commit("duplicates", "dups-1", made.duplicates())
+        filters.commit("mixes", "mix-1", made.mix())
         corpus.set_current("clauses", {"all": "spec-1"})
         corpus.set_current("briefs", {"all": "briefs-1"})
         filters.set_current("scores", {f"scorer-{one}": f"b2:scorer-{one}" for one in range(SCORERS)})
@@ -226,7 +243,9 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--words", type=int, default=100, help="of a document")
     parser.add_argument("--runs", type=int, default=5, help="how often each is asked")
-    parser.add_argument("--keep", type=Path, help="a folder for the run, used again if it is there; else a temporary one")
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the run, used again if it is there; else a temporary one"
+    )
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS, help="where those of the peers are made")
     parser.add_argument("--answer", nargs=3, metavar=("QUESTION", "RUN", "REPLAY"), help=argparse.SUPPRESS)
     given = parser.parse_args()

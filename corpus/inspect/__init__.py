@@ -28,7 +28,9 @@ def query_table() -> list[dict[str, object]]:
         {
             "name": query.name,
             "answers": query.answers,
-            "parameters": " ".join(f"[-p {one.name}=]" if one.is_optional else f"-p {one.name}=" for one in query.parameters),
+            "parameters": " ".join(
+                f"[-p {one.name}=]" if one.is_optional else f"-p {one.name}=" for one in query.parameters
+            ),
         }
         for query in named_queries().values()
     ]
@@ -44,6 +46,13 @@ def show_trace(root: Path, row_id: str) -> None:
     from corpus.inspect import terminal
 
     terminal.show_trace(root, row_id)
+
+
+def show_messages(prompts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Show on stdout titled lists of messages, each a role and a content."""
+    from corpus.inspect import terminal
+
+    terminal.show_messages(prompts)
 
 
 def funnel(root: Path) -> list[dict[str, object]]:

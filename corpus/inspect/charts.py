@@ -104,7 +104,9 @@ def score_chart(bins: Sequence[Bin], low: float, width: float, names: Sequence[s
             y, bottom = _y(below + count, 0, top), _y(below, 0, top)
             title = f"{left:.4g} to {left + width:.4g}: {count} {names[series]}"
             if count:
-                boxes.append(Box(_number(x), _number(y), _number(max(right - x - 1, 1)), _number(bottom - y), series, title))
+                boxes.append(
+                    Box(_number(x), _number(y), _number(max(right - x - 1, 1)), _number(bottom - y), series, title)
+                )
             below += count
     x_ticks = tuple(Tick(_number(_x(value, low, high)), f"{value:,.4g}") for value in ticks(low, high, 6))
     return Chart(x_ticks, _y_ticks(0, top), boxes=tuple(boxes))

@@ -13,7 +13,7 @@ SAMPLE_DOCUMENTS = 400
 SAMPLE_CHARS = 2_000
 """Characters taken of each: measures of diversity depend on length, so all texts count alike."""
 OPENING_WORDS = 4
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
 @dataclass(frozen=True)

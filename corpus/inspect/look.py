@@ -52,7 +52,6 @@ class Look:
 
         Raises:
             duckdb.Error: the query itself is at fault.
-            KeyboardInterrupt: Ctrl+C stopped it.
         """
         values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
         while True:
@@ -60,14 +59,8 @@ class Look:
                 if not self._sandboxed:
                     self._views.show(self._snapshot, query)
                 return self.connection.sql(query, params=values).to_arrow_table()
-            except duckdb.InterruptException:
-                raise KeyboardInterrupt from None
             except duckdb.Error as error:
                 self._leave_out_corrupt(error)
-            except RuntimeError as error:  # what Ctrl+C becomes in DuckDB's Python client
-                if "interrupted" in str(error):
-                    raise KeyboardInterrupt from None
-                raise
 
     def rows(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         """`table`, as one dictionary a row."""

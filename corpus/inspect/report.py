@@ -78,9 +78,7 @@ def render_report(
             "stages": report_rows.named(look, "stages"),
             "curves": report_rows.training_curves(look),
             "arms": arm_groups(arms),
-            "old_arms": [
-                row["arm"] for row in report_rows.named(look, "arms") if row["is_of_current_data"] is False
-            ],
+            "old_arms": [row["arm"] for row in report_rows.named(look, "arms") if row["is_of_current_data"] is False],
             "beside": report_beside.beside(look, other[0], arms, other[1]) if other else None,
             "documents": report_texts.sample_documents(look),
             "chats": report_rows.sample_chats(look),

@@ -59,11 +59,12 @@ def beside(
 def _measures(look: Look) -> dict[str, object]:
     found: dict[str, object] = {}
     for step in report_rows.named(look, "funnel"):
-        found[f"documents {step['step']}"] = step["documents"]
-        found[f"chats {step['step']}"] = step["chats"]
+        found[f"{step['step']}: documents"] = step["documents"]
+        found[f"{step['step']}: chats"] = step["chats"]
     [counted] = look.rows("""
         SELECT
-            (SELECT round(100.0 * count(*) FILTER (outcome = 'ok') / count(*), 1) FROM calls) AS "calls that are ok (%)",
+            (SELECT round(100.0 * count(*) FILTER (outcome = 'ok') / count(*), 1) FROM calls)
+                AS "calls that are ok (%)",
             (SELECT sum(completion_tokens)::BIGINT FROM calls) AS "tokens generated",
             (SELECT median(num_tokens) FROM curated) AS "median tokens of a curated document",
             (SELECT sum(num_tokens)::BIGINT FROM curated) AS "tokens in curated documents",

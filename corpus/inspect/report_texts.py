@@ -1,4 +1,4 @@
-"""What the report shows of texts: a seeded sample with provenance, near-duplicates with their differences, diversity."""
+"""What the report shows of texts: a sample with its provenance, what differs in near-duplicates, diversity."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def diversity(look: Look) -> list[tuple[str, Diversity]]:
 
 
 def sample_documents(look: Look) -> list[Row]:
-    """Of each genre and set, one document that is kept and one that is not, with what made them and what was decided."""
+    """Of each genre and set, one document that is kept and one that is not, with what made and decided them."""
     return look.rows(
         """
         WITH genres AS (

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,9 @@ NAME [-p KEY=VALUE ...] a named query
 .quit                   leave; so does Ctrl+D. Ctrl+C stops a statement"""
 VIEWS = ("curated", "curated_chats", "current_values")
 _WORDS = (
-    "SELECT FROM WHERE GROUP BY ALL ORDER HAVING LIMIT JOIN USING LEFT WITH AS AND OR NOT NULL IN count DISTINCT DESC "
-    "round avg sum unnest DESCRIBE SUMMARIZE"
-).split()
+    *("SELECT", "FROM", "WHERE", "GROUP", "BY", "ALL", "ORDER", "HAVING", "LIMIT", "JOIN", "USING", "LEFT", "WITH"),
+    *("AS", "AND", "OR", "NOT", "NULL", "IN", "DISTINCT", "DESC", "DESCRIBE", "SUMMARIZE", "count", "sum", "unnest"),
+)
 
 
 def history_path() -> Path:
@@ -173,15 +173,13 @@ def _line_editing(path: Path) -> Iterator[None]:
         pass
     readline.set_history_length(1_000)
     readline.set_completer_delims(" \t\n,()=<>;.")
-    readline.set_completer(lambda beginning, nth: (_completions(beginning, readline.get_line_buffer()) + [None])[nth])
+    readline.set_completer(lambda beginning, nth: ([*_completions(beginning, readline.get_line_buffer()), None])[nth])
     readline.parse_and_bind("bind ^I rl_complete" if "libedit" in (readline.__doc__ or "") else "tab: complete")
     try:
         yield
     finally:
-        try:
+        with suppress(OSError):
             readline.write_history_file(path)
-        except OSError:
-            pass
 
 
 def _completions(beginning: str, line: str) -> list[str | None]:

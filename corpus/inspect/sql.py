@@ -38,6 +38,7 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
         QueryError: not one statement, not one that reads, or DuckDB could not run it (its message, shortened); or a
             parameter that is missing or unknown.
         StoreError: there is no run in that folder.
+        KeyboardInterrupt: Ctrl+C stopped it.
     """
     word = statement.strip().removesuffix(";").strip()
     named = named_queries().get(word)
@@ -47,13 +48,19 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
         raise QueryError("-p gives values to a named query; write them into a statement of your own")
     sql = named.sql if named else statement
     values = named.values(given or {}) if named else {}
-    with Look(root, sandboxed=True, sql=sql) as look:
-        check_reads(look.connection, sql)
-        try:
+    try:
+        with Look(root, sandboxed=True, sql=sql) as look:
+            check_reads(look.connection, sql)
             table = look.table(sql, values)
-        except duckdb.Error as error:
-            raise QueryError(first_lines(error)) from None
-        return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
+            return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.Error as error:
+        raise QueryError(first_lines(error)) from None
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # what Ctrl+C becomes in DuckDB's Python client
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _distinct(names: list[str]) -> list[str]:

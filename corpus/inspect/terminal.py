@@ -13,6 +13,7 @@ from corpus.inspect.shell import read_values, shell
 from corpus.inspect.sql import run_sql
 from corpus.inspect.trace import trace
 from corpus.inspect.trace_tree import render
+from corpus.inspect.visible import visible
 
 
 def answer_or_shell(
@@ -58,3 +59,15 @@ def show_trace(root: Path, row_id: str) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     console.print(render(found))
+
+
+def show_messages(prompts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Show what was sent, whole: no markup in it acts, and no control character."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for title, messages in prompts:
+        for role, content in messages:
+            console.print(Text(f"--- {title}: {role}", style="bold"))
+            console.print(Text(visible(content)))

@@ -1,4 +1,4 @@
-"""The verbs that look at a run: sql, trace, status. They take no lock and wait for nobody."""
+"""The verbs that look at a run: sql, status. They take no lock and wait for nobody."""
 
 from __future__ import annotations
 
@@ -40,17 +40,6 @@ def sql(
     if recipe is None:
         raise QueryError("specmill sql needs a recipe or a run's folder; --list shows the named queries")
     answer_or_shell(run_folder_of(recipe, override), query, written_as, output, pair or ())
-
-
-@app.command()
-def trace(
-    recipe: RecipeArgument,
-    row_id: Annotated[str, typer.Argument(metavar="ID", help="Any row's id, or its first hex digits.")],
-) -> None:
-    """Lead from a row back to its brief, calls, clauses, scores, verdicts and cluster."""
-    from corpus.inspect import show_trace
-
-    show_trace(run_folder_of(recipe), row_id)
 
 
 @app.command()

@@ -103,9 +103,7 @@ def _needed(names: Iterable[str]) -> set[str]:
     return needed
 
 
-def _make_views(
-    connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot, *, is_asked: bool
-) -> None:
+def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot, *, is_asked: bool) -> None:
     names = [name for name, _ in table.columns]
     journal = rows_table(table, snapshot.journal.get(table.name, ()))
     connection.register("_rows", journal)
@@ -119,8 +117,7 @@ def _make_views(
     else:
         stale = _stale_by_hash(table, snapshot)
     connection.execute(
-        f"CREATE OR REPLACE VIEW all_{table.name} AS "
-        f"SELECT *, {stale} AS stale FROM ({_rows_of(table, parts, names)})"
+        f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({_rows_of(table, parts, names)})"
     )
     connection.execute(
         f"CREATE OR REPLACE VIEW {table.name} AS SELECT {_columns(names)} FROM all_{table.name} WHERE NOT stale"

@@ -13,7 +13,9 @@ from corpus.inspect.look import Look
 from corpus.store import open_reader, open_writer
 from corpus.store.schema import TABLES
 
-BRIEFS = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["c0", "c1", None])), max_size=8, unique_by=lambda b: b[0])
+BRIEFS = st.lists(
+    st.tuples(st.integers(0, 5), st.sampled_from(["c0", "c1", None])), max_size=8, unique_by=lambda b: b[0]
+)
 DOCUMENTS = st.lists(
     st.tuples(st.sampled_from([None, 0, 1, 2, 3, 4, 5, 6]), st.sampled_from(["c0", "c1", None])), max_size=12
 )

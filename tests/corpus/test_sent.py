@@ -1,0 +1,71 @@
+"""The prompts of a row, made again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from fakes.engine import FakeEngine
+from fakes.generating import generated
+from fakes.openai_server import hashed
+from fakes.rows import row
+
+from corpus.engine import Request
+from corpus.errors import QueryError
+from corpus.recipe import Recipe
+from corpus.run import open_run
+from corpus.sent import sent_prompts
+
+SPEC = "\n".join(f"- The assistant keeps rule {number} whatever happens." for number in range(5))
+
+
+def recipe(folder: Path, **generate: object) -> Recipe:
+    (folder / "spec.md").write_text(SPEC)
+    return Recipe.model_validate({
+        "name": "test", "runs": folder / "runs", "generate": {"documents": 4, "chats": 4} | generate,
+        "spec": {"path": folder / "spec.md", "model_name": "Marlow", "hold_out": {"fraction": 0.0}},
+    })  # fmt: skip
+
+
+def prose(request: Request) -> str:
+    text = " ".join(f"tide{hashed(request.seed, n) % 9973}" for n in range(60))
+    if "<critique>" in request.messages[-1].content:
+        return f"<critique>better</critique><document>{text}</document>"
+    return text
+
+
+@pytest.mark.parametrize("more", [{}, {"rewrite": True}, {"preferences": 3, "preference_pairs": [["tea", "coffee"]]}])
+def test_what_is_shown_is_what_was_sent(tmp_path: Path, more: dict[str, object]) -> None:
+    if "preference_pairs" in more:
+        more = more | {"preference_pairs": [{"liked": "tea", "disliked": "coffee"}]}
+    made = recipe(tmp_path, **more)
+    engine = FakeEngine(prose)
+    with open_run(made, "generate", print) as run:
+        generated(run, engine)
+        sent = {request.messages for request in engine.asked}
+        ids = run.store.rows("SELECT doc_id AS id FROM documents UNION ALL SELECT chat_id FROM chats")
+        assert len(ids) >= 8
+        for one in ids:
+            prompts = sent_prompts(made, run.store, str(one["id"]))
+            assert prompts
+            for title, messages in prompts:
+                assert messages in sent, title
+        chat = str(run.store.rows("SELECT chat_id FROM chats ORDER BY 1")[0]["chat_id"])
+        assert [title for title, _ in sent_prompts(made, run.store, chat[:12])] == ["question", "answer"]
+
+
+def test_what_was_imported_or_is_of_another_recipe_is_said(tmp_path: Path) -> None:
+    made = recipe(tmp_path)
+    with open_run(made, "generate", print) as run:
+        generated(run, FakeEngine(prose))
+        rows = [
+            row("documents", doc_id="b2:1111111", source="essays.jsonl:3", text="A text."),
+            row("documents", doc_id="b2:2222222", brief_id="b2:gone", text="A text."),
+        ]
+        run.store.writer("corpus").append({"documents": rows})
+        with pytest.raises(QueryError, match=r"imported from essays\.jsonl:3"):
+            sent_prompts(made, run.store, "1111111")
+        with pytest.raises(QueryError, match="not of the current recipe"):
+            sent_prompts(made, run.store, "2222222")
+        with pytest.raises(QueryError, match="no document and no chat"):
+            sent_prompts(made, run.store, "b2:3333333")
