@@ -28,23 +28,26 @@ def recipe(folder: Path, **generate: object) -> Recipe:
 
 
 def prose(request: Request) -> str:
-    text = " ".join(f"tide{hashed(request.seed, n) % 9973}" for n in range(60))
+    text = "Rather tea: " + " ".join(f"tide{hashed(request.seed, n) % 9973}" for n in range(50))
     if "<critique>" in request.messages[-1].content:
         return f"<critique>better</critique><document>{text}</document>"
     return text
 
 
-@pytest.mark.parametrize("more", [{}, {"rewrite": True}, {"preferences": 3, "preference_pairs": [["tea", "coffee"]]}])
+@pytest.mark.parametrize("more", [{}, {"rewrite": True}, {"preferences": 3}])
 def test_what_is_shown_is_what_was_sent(tmp_path: Path, more: dict[str, object]) -> None:
-    if "preference_pairs" in more:
-        more = more | {"preference_pairs": [{"liked": "tea", "disliked": "coffee"}]}
+    if "preferences" in more:
+        (tmp_path / "pairs.jsonl").write_text('{"liked": "tea", "disliked": "coffee"}')
+        more = more | {"preference_pairs": tmp_path / "pairs.jsonl"}
     made = recipe(tmp_path, **more)
     engine = FakeEngine(prose)
     with open_run(made, "generate", print) as run:
         generated(run, engine)
         sent = {request.messages for request in engine.asked}
         ids = run.store.rows("SELECT doc_id AS id FROM documents UNION ALL SELECT chat_id FROM chats")
-        assert len(ids) >= 8
+        assert len(ids) == 8 + len(run.store.rows("SELECT 1 FROM briefs WHERE kind = 'preference'")) + 4 * (
+            "rewrite" in more
+        )
         for one in ids:
             prompts = sent_prompts(made, run.store, str(one["id"]))
             assert prompts
