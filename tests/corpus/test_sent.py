@@ -10,6 +10,7 @@ from fakes.generating import generated
 from fakes.openai_server import hashed
 from fakes.rows import row
 
+import corpus
 from corpus.engine import Request
 from corpus.errors import QueryError
 from corpus.recipe import Recipe
@@ -72,3 +73,12 @@ def test_what_was_imported_or_is_of_another_recipe_is_said(tmp_path: Path) -> No
             sent_prompts(made, run.store, "2222222")
         with pytest.raises(QueryError, match="no document and no chat"):
             sent_prompts(made, run.store, "b2:3333333")
+
+
+def test_the_door_reads_the_recipe_that_the_run_keeps(tmp_path: Path) -> None:
+    with open_run(recipe(tmp_path), "generate", print) as run:
+        generated(run, FakeEngine(prose))
+        doc_id = str(run.store.rows("SELECT doc_id FROM documents ORDER BY 1")[0]["doc_id"])
+        [(title, messages)] = corpus.sent_prompts(run.store.root, doc_id)
+    assert title == "document"
+    assert messages[-1].role == "user"
