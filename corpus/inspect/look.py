@@ -23,13 +23,15 @@ _MAY_BE_A_FILE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.Inter
 class Look:
     """The views of a run at one moment. Also while another process writes it: nothing is locked, nothing waits."""
 
-    def __init__(self, root: Path, *, sandboxed: bool = False, sql: str = "") -> None:
+    def __init__(self, root: Path, *, sandboxed: bool = False, sql: str = "", is_ours: bool = False) -> None:
         """Take the look.
 
         Args:
             root: the run's folder.
             sandboxed: closes every door but reading the run's own files: for SQL that is not ours.
             sql: with `sandboxed`, the statement it is taken for: what that reads is made ready before the doors close.
+
+            is_ours: whether that statement reads only what it names in lower case, as those of ours do.
 
         Raises:
             StoreError: there is no run in that folder.
@@ -39,6 +41,7 @@ class Look:
         self.root = root
         self._sandboxed = sandboxed
         self._sql = sql
+        self._is_ours = is_ours
         self._snapshot = take_snapshot(root)
         self.faults: list[CorruptFileError] = list(self._snapshot.faults)
         """Files that do not read back: their rows are missing in every answer."""
@@ -69,7 +72,7 @@ class Look:
     def _connect(self) -> duckdb.DuckDBPyConnection:
         self._views = views.Views()
         if self._sandboxed:
-            self._views.show(self._snapshot, self._sql, others=True)
+            self._views.show(self._snapshot, self._sql, others=not self._is_ours)
             views.lock_down(self._views.connection, self.root)
         return self._views.connection
 

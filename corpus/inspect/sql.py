@@ -49,7 +49,7 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
     sql = named.sql if named else statement
     values = named.values(given or {}) if named else {}
     try:
-        with Look(root, sandboxed=True, sql=sql) as look:
+        with Look(root, sandboxed=True, sql=sql, is_ours=named is not None) as look:
             check_reads(look.connection, sql)
             table = look.table(sql, values)
             return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from corpus.store.present import present_values
 from corpus.store.records import rows_table
@@ -15,6 +16,8 @@ from corpus.store.schema import TABLES, Table
 from corpus.store.snapshot import Snapshot
 
 _WORD = re.compile(r"\w+")
+_FEW_PARTS = 64
+"""Parts whose columns are looked at one by one."""
 _BY_BRIEF = "brief_id -> briefs"
 CURRENT_VALUES = "current_values"
 """The view of `present_values`."""
@@ -25,15 +28,15 @@ _UNMATCHED = """
     SELECT * FROM ({rows}) ANTI JOIN briefs USING (brief_id, context_hash) WHERE brief_id IS NOT NULL
 """
 """The rows that were not written for a current brief with its present context. Usually there are none."""
-_STALE_UNMATCHED = """
-    WITH refreshed AS (
-        SELECT brief_id FROM ({rows}) JOIN briefs USING (brief_id, context_hash)
-        WHERE brief_id IN (SELECT brief_id FROM _unmatched_{table})
-    )
-    SELECT {key} FROM _unmatched_{table}
-    WHERE brief_id NOT IN (SELECT brief_id FROM briefs) OR brief_id IN (SELECT brief_id FROM refreshed)
+_GONE = "SELECT {key} FROM _unmatched_{table} ANTI JOIN briefs USING (brief_id)"
+"""Of those, the keys of the rows whose brief is gone."""
+_OF_OLD_CONTEXT = "SELECT * FROM _unmatched_{table} SEMI JOIN briefs USING (brief_id)"
+_REFRESHED = """
+    SELECT {key} FROM _old_{table} SEMI JOIN (
+        SELECT brief_id FROM (FROM ({rows}) SEMI JOIN _old_{table} USING (brief_id)) JOIN briefs USING (brief_id, context_hash)
+    ) USING (brief_id)
 """
-"""Of those, the keys of the rows that are stale: their brief is gone, or was written for again."""
+"""And of the rows whose brief was written for again, in its present context."""
 
 _NOT_REWRITTEN = "ANTI JOIN documents AS rewritten ON rewritten.parent_id = documents.doc_id"
 """Of two versions of a document only the second is one to train on."""
@@ -112,26 +115,32 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     connection.unregister("_rows")
     parts = snapshot.parts.get(table.name, [])
     if table.stale_unless == _BY_BRIEF:
-        rows = _rows_of(table, parts, [table.key, "brief_id", "context_hash"])
+        rows = _rows_of(table, parts, journal.num_rows, [table.key, "brief_id", "context_hash"])
         stale = _find_stale(connection, table, rows, is_asked) if parts or journal.num_rows else "false"
     else:
         stale = _stale_by_hash(table, snapshot)
     connection.execute(
-        f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({_rows_of(table, parts, names)})"
+        f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({_rows_of(table, parts, journal.num_rows, names)})"
     )
     connection.execute(
         f"CREATE OR REPLACE VIEW {table.name} AS SELECT {_columns(names)} FROM all_{table.name} WHERE NOT stale"
     )
 
 
-def _rows_of(table: Table, parts: Sequence[Path], names: Sequence[str]) -> str:
+def _rows_of(table: Table, parts: Sequence[Path], num_journal_rows: int, names: Sequence[str]) -> str:
     """The rows of parts and journal as a query of some columns."""
-    source = f"SELECT {_columns(names)} FROM _journal_{table.name}"
     if not parts:
-        return source
+        return f"SELECT {_columns(names)} FROM _journal_{table.name}"
+    if not num_journal_rows and len(parts) <= _FEW_PARTS and all(_has(path, names) for path in parts):
+        # Without the union DuckDB counts rows by the footers alone.
+        return f"SELECT {_columns(names)} FROM read_parquet({_literals(map(str, parts))})"
     # By name: the parts of an older run lack the columns that were added since.
     read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
     return f"SELECT {_columns(names)} FROM ({read} UNION ALL BY NAME FROM _journal_{table.name})"
+
+
+def _has(part: Path, names: Iterable[str]) -> bool:
+    return set(names) <= set(pq.read_schema(part).names)
 
 
 def _columns(names: Iterable[str]) -> str:
@@ -144,14 +153,18 @@ def _find_stale(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, 
     Which rows are is looked up now where that is going to be read, perhaps often, so that of a million rows none of
     which is stale no query has to ask again; else it is left to the query.
     """
-    kind = "TABLE" if is_asked else "VIEW"
-    create = f"CREATE OR REPLACE TEMP {kind}"
-    connection.execute(f"{create} _unmatched_{table.name} AS {_UNMATCHED.format(rows=rows)}")
-    if is_asked and connection.execute(f"SELECT count(*) FROM _unmatched_{table.name}").fetchone() == (0,):
+    create = f"CREATE OR REPLACE TEMP {'TABLE' if is_asked else 'VIEW'}"
+
+    def find(name: str, sql: str) -> bool:
+        """Make a table or view of some rows; whether there may be any."""
+        query = sql.format(rows=rows, table=table.name, key=table.key)
+        connection.execute(f"{create} {name}_{table.name} AS {query}")
+        return not is_asked or connection.execute(f"SELECT count(*) FROM {name}_{table.name}").fetchone() != (0,)
+
+    if not find("_unmatched", _UNMATCHED):
         return "false"
-    stale = _STALE_UNMATCHED.format(rows=rows, table=table.name, key=table.key)
-    connection.execute(f"{create} _stale_{table.name} AS {stale}")
-    return f"{table.key} IN (FROM _stale_{table.name})"
+    stale = [_GONE, _REFRESHED] if find("_old", _OF_OLD_CONTEXT) else [_GONE]
+    return f"{table.key} IN (FROM _stale_{table.name})" if find("_stale", " UNION ALL ".join(stale)) else "false"
 
 
 def _stale_by_hash(table: Table, snapshot: Snapshot) -> str:
