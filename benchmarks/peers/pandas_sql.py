@@ -1,22 +1,29 @@
 """pandas answers the questions of `sql_speed.py` from a run's Parquet files: QUESTION RUN REPLAY."""
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.compute as pc
 
 QUESTION, ROOT, REPLAY = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
 NUM_FILTERS = 5
+CURRENT = "briefs-1"
 
 
-def read(table: str, *columns: str, where: list[tuple[str, str, object]] | pc.Expression | None = None) -> pd.DataFrame:
+def read(table: str, *columns: str, where: list[tuple[str, str, object]] | None = None) -> pd.DataFrame:
     """Some columns of a table, as Arrow strings, which are pandas' fastest; `where` is done while reading."""
     return pd.read_parquet(ROOT / table, columns=list(columns), filters=where, dtype_backend="pyarrow")
+
+
+def documents(*columns: str) -> pd.DataFrame:
+    """The documents that are not stale: imported, or of a current brief and its context."""
+    rows = read("documents", "brief_id", "context_hash", *columns)
+    current = read("briefs", "brief_id", "context_hash", where=[("pass_hash", "==", CURRENT)])
+    matched = rows[["brief_id", "context_hash"]].merge(current.assign(matches=True), how="left")
+    return rows[rows.brief_id.isna() | matched.matches.fillna(value=False)]
 
 
 def gave_way() -> pd.Series:
@@ -38,13 +45,13 @@ def is_curated(doc_ids: pd.Series) -> pd.Series:
 
 def funnel() -> list[list[object]]:
     """Documents and chats of each step."""
-    documents = read("documents", "doc_id", "brief_id")
+    rows = documents("doc_id")
     counts = {
-        "briefs": len(read("briefs", "kind", where=[("kind", "==", "document")])),
-        "written": documents.brief_id.notna().sum(),
-        "written and imported": len(documents),
-        "curated": is_curated(documents.doc_id).sum(),
-        "mixed": documents.doc_id.isin(read("mixes", "doc_id").doc_id).sum(),
+        "briefs": len(read("briefs", "kind", where=[("kind", "==", "document"), ("pass_hash", "==", CURRENT)])),
+        "written": rows.brief_id.notna().sum(),
+        "written and imported": len(rows),
+        "curated": is_curated(rows.doc_id).sum(),
+        "mixed": rows.doc_id.isin(read("mixes", "doc_id").doc_id).sum(),
     }
     return [[step, int(count), 0] for step, count in counts.items()]
 
@@ -54,11 +61,14 @@ def coverage() -> list[list[object]]:
     clauses = read("clauses", "ordinal", "label", "path", "clause_id", "split", "kind")
     clauses = clauses[(clauses.split == "train") & clauses.kind.isin(["rule", "value"])]
     clauses["clause"] = clauses.label.fillna(clauses.path.map(lambda path: path[-1]))
-    documents = read("documents", "doc_id", "genre", "clause_ids", where=pc.field("brief_id").is_valid())
+    written = documents("doc_id", "genre", "clause_ids")
+    written = written[written.brief_id.notna()]
     counted = {
-        "briefs": read("briefs", "genre", "clause_ids", where=[("kind", "==", "document")]),
-        "documents": documents,
-        "curated": documents[is_curated(documents.doc_id)],
+        "briefs": read(
+            "briefs", "genre", "clause_ids", where=[("kind", "==", "document"), ("pass_hash", "==", CURRENT)]
+        ),
+        "documents": written,
+        "curated": written[is_curated(written.doc_id)],
     }
     sizes = {
         name: rows[["clause_ids", "genre"]].explode("clause_ids").groupby(["clause_ids", "genre"]).size()
@@ -77,13 +87,13 @@ def threshold_replay() -> list[list[object]]:
     """What would be curated with another threshold."""
     mine = [("scorer", "==", REPLAY["scorer"]), ("name", "==", REPLAY["name"])]
     scored = read("scores", "doc_id", "value", where=mine)
-    documents = read("documents", "doc_id", "set", "genre").merge(scored, how="left", on="doc_id")
-    documents["passes"] = (documents.value >= REPLAY["at_least"]).fillna(value=False)
+    rows = documents("doc_id", "set", "genre").merge(scored, how="left", on="doc_id")
+    rows["passes"] = (rows.value >= REPLAY["at_least"]).fillna(value=False)
     others = kept_by(NUM_FILTERS - 1, ("filter", "!=", REPLAY["scorer"]))
-    survives = ~documents.doc_id.isin(gave_way())
-    documents["curated"] = documents.doc_id.isin(kept_by(NUM_FILTERS)) & survives
-    documents["then"] = documents.passes & documents.doc_id.isin(others) & survives
-    found = documents.groupby(["set", "genre"], as_index=False).agg(
+    survives = ~rows.doc_id.isin(gave_way())
+    rows["curated"] = rows.doc_id.isin(kept_by(NUM_FILTERS)) & survives
+    rows["then"] = rows.passes & rows.doc_id.isin(others) & survives
+    found = rows.groupby(["set", "genre"], as_index=False).agg(
         rows=("doc_id", "size"), scored=("value", "count"), passes=("passes", "sum"),
         curated=("curated", "sum"), then=("then", "sum"),
     )  # fmt: skip
@@ -102,5 +112,6 @@ if __name__ == "__main__":
         began = time.perf_counter()
         rows = questions[QUESTION]()
         seconds.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text().splitlines()
+    [peak] = (int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
     sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))

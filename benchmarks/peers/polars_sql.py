@@ -1,7 +1,6 @@
 """Polars (lazy) answers the questions of `sql_speed.py` from a run's Parquet files: QUESTION RUN REPLAY."""
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
@@ -10,11 +9,26 @@ import polars as pl
 
 QUESTION, ROOT, REPLAY = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
 NUM_FILTERS = 5
+CURRENT = "briefs-1"
 
 
 def scan(table: str) -> pl.LazyFrame:
     """The rows of a table."""
     return pl.scan_parquet(ROOT / table / "*.parquet")
+
+
+def briefs() -> pl.LazyFrame:
+    """The briefs of the current recipe."""
+    return scan("briefs").filter(pl.col("pass_hash") == CURRENT)
+
+
+def documents() -> pl.LazyFrame:
+    """The documents that are not stale: imported, or of a current brief and its context."""
+    imported = scan("documents").filter(pl.col("brief_id").is_null())
+    written = scan("documents").join(
+        briefs().select("brief_id", "context_hash"), on=["brief_id", "context_hash"], how="semi"
+    )
+    return pl.concat([imported, written])
 
 
 def gave_way() -> pl.LazyFrame:
@@ -30,22 +44,23 @@ def kept_by(verdicts: pl.LazyFrame, num_filters: int) -> pl.LazyFrame:
 
 def curated() -> pl.LazyFrame:
     """Ids of the curated documents."""
-    documents = scan("documents").select("doc_id")
-    return documents.join(kept_by(scan("verdicts"), NUM_FILTERS), on="doc_id", how="semi").join(
-        gave_way(), on="doc_id", how="anti"
+    return (
+        documents()
+        .select("doc_id")
+        .join(kept_by(scan("verdicts"), NUM_FILTERS), on="doc_id", how="semi")
+        .join(gave_way(), on="doc_id", how="anti")
     )
 
 
 def funnel() -> list[list[object]]:
     """Documents and chats of each step."""
     count = pl.len().alias("n")
-    documents = scan("documents")
     counts = pl.collect_all([
-        scan("briefs").filter(pl.col("kind") == "document").select(count),
-        documents.filter(pl.col("brief_id").is_not_null()).select(count),
-        documents.select(count),
+        briefs().filter(pl.col("kind") == "document").select(count),
+        documents().filter(pl.col("brief_id").is_not_null()).select(count),
+        documents().select(count),
         curated().select(count),
-        documents.select("doc_id").join(scan("mixes").select("doc_id"), on="doc_id", how="semi").select(count),
+        documents().select("doc_id").join(scan("mixes").select("doc_id"), on="doc_id", how="semi").select(count),
     ])  # fmt: skip
     steps = ("briefs", "written", "written and imported", "curated", "mixed")
     return [[step, frame.item(), 0] for step, frame in zip(steps, counts, strict=True)]
@@ -58,11 +73,11 @@ def coverage() -> list[list[object]]:
         .filter((pl.col("split") == "train") & pl.col("kind").is_in(["rule", "value"]))
         .select("ordinal", pl.coalesce("label", pl.col("path").list.last()).alias("clause"), "clause_id")
     )
-    documents = scan("documents").filter(pl.col("brief_id").is_not_null())
+    written = documents().filter(pl.col("brief_id").is_not_null())
     counted = [
-        scan("briefs").filter(pl.col("kind") == "document"),
-        documents,
-        documents.join(curated(), on="doc_id", how="semi"),
+        briefs().filter(pl.col("kind") == "document"),
+        written,
+        written.join(curated(), on="doc_id", how="semi"),
     ]
     names = ("briefs", "documents", "curated")
     asked = pl.concat(
@@ -91,7 +106,7 @@ def threshold_replay() -> list[list[object]]:
     )
     others = kept_by(scan("verdicts").filter(pl.col("filter") != REPLAY["scorer"]), NUM_FILTERS - 1)
     found = (
-        scan("documents")
+        documents()
         .select("doc_id", "set", "genre")
         .join(scored, on="doc_id", how="left")
         .join(curated().with_columns(is_curated=pl.lit(1)), on="doc_id", how="left")
@@ -117,5 +132,6 @@ if __name__ == "__main__":
         began = time.perf_counter()
         rows = questions[QUESTION]()
         seconds.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    status = Path("/proc/self/status").read_text().splitlines()
+    [peak] = (int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
     sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))

@@ -33,7 +33,8 @@ _GONE = "SELECT {key} FROM _unmatched_{table} ANTI JOIN briefs USING (brief_id)"
 _OF_OLD_CONTEXT = "SELECT * FROM _unmatched_{table} SEMI JOIN briefs USING (brief_id)"
 _REFRESHED = """
     SELECT {key} FROM _old_{table} SEMI JOIN (
-        SELECT brief_id FROM (FROM ({rows}) SEMI JOIN _old_{table} USING (brief_id)) JOIN briefs USING (brief_id, context_hash)
+        SELECT brief_id FROM (FROM ({rows}) SEMI JOIN _old_{table} USING (brief_id))
+        JOIN briefs USING (brief_id, context_hash)
     ) USING (brief_id)
 """
 """And of the rows whose brief was written for again, in its present context."""
@@ -114,14 +115,13 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _journal_{table.name} AS SELECT {_columns(names)} FROM _rows")
     connection.unregister("_rows")
     parts = snapshot.parts.get(table.name, [])
+    source = _rows_of(table, parts, journal.num_rows, names)
     if table.stale_unless == _BY_BRIEF:
         rows = _rows_of(table, parts, journal.num_rows, [table.key, "brief_id", "context_hash"])
         stale = _find_stale(connection, table, rows, is_asked) if parts or journal.num_rows else "false"
     else:
         stale = _stale_by_hash(table, snapshot)
-    connection.execute(
-        f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({_rows_of(table, parts, journal.num_rows, names)})"
-    )
+    connection.execute(f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({source})")
     connection.execute(
         f"CREATE OR REPLACE VIEW {table.name} AS SELECT {_columns(names)} FROM all_{table.name} WHERE NOT stale"
     )
