@@ -35,7 +35,7 @@ def is_stale(document: tuple[int | None, str | None], documents: list, briefs: d
     return not is_own and bool(matches)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(BRIEFS, DOCUMENTS, st.booleans())
 def test_a_document_is_stale_as_the_schema_says(
     tmp_path_factory, briefs: list, documents: list, is_sealed: bool
