@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -87,7 +88,13 @@ def run(
 
 
 @app.command()
-def report(recipe: RecipeArgument, override: Overrides = None) -> None:
+def report(
+    recipe: RecipeArgument,
+    beside: Annotated[
+        Path | None, typer.Option("--beside", metavar="OTHER", help="A recipe or run to set beside this one.")
+    ] = None,
+    override: Overrides = None,
+) -> None:
     """Write one self-contained HTML file about the run."""
     from corpus.console import show_result
     from corpus.inspect import write_report
@@ -95,7 +102,9 @@ def report(recipe: RecipeArgument, override: Overrides = None) -> None:
     from eval import arms_rows
 
     folder = run_folder_of(recipe, override)
-    show_result(f"report: {write_report(folder, arms_rows(open_reader(folder)))}")
+    other = run_folder_of(beside) if beside else None
+    others = (other, arms_rows(open_reader(other))) if other else None
+    show_result(f"report: {write_report(folder, arms_rows(open_reader(folder)), others)}")
 
 
 @app.command()

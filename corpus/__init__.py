@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from corpus.engine import Message
     from corpus.generate_report import GenerateReport
     from corpus.imports import ImportReport
     from corpus.preview import Preview
@@ -87,3 +88,18 @@ def import_rows(
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     counters = models.token_counter(*base), models.chat_token_counter(*base)
     return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)
+
+
+def sent_prompts(root: Path, row_id: str) -> list[tuple[str, Sequence[Message]]]:
+    """The prompts that were sent for a document or a chat of the run in `root`, made again: title and messages.
+
+    Raises:
+        QueryError: no such row, or its prompt cannot be made again.
+        StoreError: there is no run in that folder.
+    """
+    from corpus import sent
+    from corpus.recipe.file import load_recipe
+    from corpus.store import open_reader
+
+    store = open_reader(root)
+    return list(sent.sent_prompts(load_recipe(root), store, row_id))

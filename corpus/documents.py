@@ -44,9 +44,13 @@ class DocumentWriter:
         """The second version of a document."""
         return Work("rewrites", partial(self._write_anew, job, row))
 
+    def request(self, job: Job) -> Request:
+        """What is asked for a document."""
+        return request_of(job, self._messages(job), "document", self._extra_tokens(job))
+
     def longest_requests(self, job: Job) -> Iterator[Request]:
         """What is asked for a job, to see whether it fits; of a rewrite, the document that it shows counts as reply."""
-        yield request_of(job, self._messages(job), "document", self._extra_tokens(job))
+        yield self.request(job)
         if job.sampling.get("rewrite"):
             yield request_of(job, self._rewrite_messages(job, ""), "rewrite", EXTRA_TOKENS + max_tokens(job))
 

@@ -1,4 +1,4 @@
-"""The verbs that write a corpus: init, plan, generate, import."""
+"""The verbs that write a corpus, and the one that leads back from a row: init, plan, generate, import, trace."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from corpus.command import Overrides, RecipeArgument, opened
+from corpus.command import Overrides, RecipeArgument, opened, run_folder_of
 
 app = typer.Typer()
 TOO_MANY_FAILED = 3
@@ -84,3 +84,20 @@ def import_files(
         report = import_rows(run.recipe, run.store, files, set_name, skip_bad=skip_bad)
     for title, rows in report.tables():
         show_table(title, rows)
+
+
+@app.command()
+def trace(
+    recipe: RecipeArgument,
+    row_id: Annotated[str, typer.Argument(metavar="ID", help="Any row's id, or its first hex digits.")],
+    prompt: Annotated[bool, typer.Option("--prompt", help="Show the messages that were sent for it.")] = False,
+) -> None:
+    """Lead from a row back to its brief, calls, clauses, scores, verdicts and cluster."""
+    from corpus import sent_prompts
+    from corpus.inspect import show_messages, show_trace
+
+    folder = run_folder_of(recipe)
+    if prompt:
+        show_messages(sent_prompts(folder, row_id))
+    else:
+        show_trace(folder, row_id)

@@ -91,12 +91,34 @@ def histogram(bins: Sequence[Bin], width: int, names: Sequence[str]) -> Chart:
     return Chart(x_ticks, _y_ticks(0, top), boxes=tuple(boxes))
 
 
-def line_chart(series: Mapping[str, Sequence[tuple[float, float]]]) -> Chart:
-    """Curves through (x, y) points, each with its name."""
+def score_chart(bins: Sequence[Bin], low: float, width: float, names: Sequence[str]) -> Chart:
+    """Stacked bars of a score: bin `start` k holds values from `low` + k `width` on."""
+    num_bins = max(item.start for item in bins) + 1
+    top = max(sum(item.counts) for item in bins)
+    high = low + num_bins * width
+    boxes = []
+    for item in bins:
+        left, below = low + item.start * width, 0
+        x, right = _x(left, low, high), _x(left + width, low, high)
+        for series, count in enumerate(item.counts):
+            y, bottom = _y(below + count, 0, top), _y(below, 0, top)
+            title = f"{left:.4g} to {left + width:.4g}: {count} {names[series]}"
+            if count:
+                boxes.append(
+                    Box(_number(x), _number(y), _number(max(right - x - 1, 1)), _number(bottom - y), series, title)
+                )
+            below += count
+    x_ticks = tuple(Tick(_number(_x(value, low, high)), f"{value:,.4g}") for value in ticks(low, high, 6))
+    return Chart(x_ticks, _y_ticks(0, top), boxes=tuple(boxes))
+
+
+def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], y_low: float | None = None) -> Chart:
+    """Curves through (x, y) points, each with its name; `y_low` is where the axis begins, else at the lowest point."""
     points = [point for curve in series.values() for point in curve]
     x_high = max(x for x, _ in points)
     x_low = min(x for x, _ in points)
-    y_low, y_high = min(y for _, y in points), max(y for _, y in points)
+    y_high = max(y for _, y in points)
+    y_low = min(y for _, y in points) if y_low is None else y_low
     curves = []
     note = ""
     for number, (name, curve) in enumerate(series.items()):

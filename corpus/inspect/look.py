@@ -23,12 +23,15 @@ _MAY_BE_A_FILE = (duckdb.IOException, duckdb.InvalidInputException, duckdb.Inter
 class Look:
     """The views of a run at one moment. Also while another process writes it: nothing is locked, nothing waits."""
 
-    def __init__(self, root: Path, *, sandboxed: bool = False) -> None:
+    def __init__(self, root: Path, *, sandboxed: bool = False, sql: str = "", is_ours: bool = False) -> None:
         """Take the look.
 
         Args:
             root: the run's folder.
             sandboxed: closes every door but reading the run's own files: for SQL that is not ours.
+            sql: with `sandboxed`, the statement it is taken for: what that reads is made ready before the doors close.
+
+            is_ours: whether that statement reads only what it names in lower case, as those of ours do.
 
         Raises:
             StoreError: there is no run in that folder.
@@ -37,6 +40,8 @@ class Look:
             raise StoreError(f"there is no run in {root}; make one with: specmill run RECIPE")
         self.root = root
         self._sandboxed = sandboxed
+        self._sql = sql
+        self._is_ours = is_ours
         self._snapshot = take_snapshot(root)
         self.faults: list[CorruptFileError] = list(self._snapshot.faults)
         """Files that do not read back: their rows are missing in every answer."""
@@ -54,6 +59,8 @@ class Look:
         values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
         while True:
             try:
+                if not self._sandboxed:
+                    self._views.show(self._snapshot, query)
                 return self.connection.sql(query, params=values).to_arrow_table()
             except duckdb.Error as error:
                 self._leave_out_corrupt(error)
@@ -63,11 +70,11 @@ class Look:
         return list(self.table(query, parameters).to_pylist())
 
     def _connect(self) -> duckdb.DuckDBPyConnection:
-        made = views.Views()
-        made.show(self._snapshot)
+        self._views = views.Views()
         if self._sandboxed:
-            views.lock_down(made.connection, self.root)
-        return made.connection
+            self._views.show(self._snapshot, self._sql, others=not self._is_ours)
+            views.lock_down(self._views.connection, self.root)
+        return self._views.connection
 
     def _leave_out_corrupt(self, error: duckdb.Error) -> None:
         """Take the corrupt parts out of the look, or raise `error` again if every part reads back."""

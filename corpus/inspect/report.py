@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from corpus.inspect import report_rows
+from corpus.inspect import report_beside, report_rows, report_texts
 from corpus.inspect.charts import HEIGHT, WIDTH, Whisker, whiskers
+from corpus.inspect.diversity import SAMPLE_DOCUMENTS
 from corpus.inspect.look import Look, Row
 from corpus.inspect.visible import visible
 from corpus.store.parts import write_durably
@@ -19,22 +20,27 @@ from corpus.store.parts import write_durably
 NAME = "report.html"
 
 
-def write_report(root: Path, arms: Sequence[Mapping[str, object]]) -> Path:
+def write_report(
+    root: Path, arms: Sequence[Mapping[str, object]], other: tuple[Path, Sequence[Mapping[str, object]]] | None = None
+) -> Path:
     """Write `report.html` into the run in `root`, in one step; returns its path.
 
     Args:
         root: the run's folder.
         arms: rows of the arms table; with the columns arm, metric, value, low and high an interval is drawn.
+        other: the folder of a run to set beside this one, and its arms table.
 
     Raises:
         StoreError: there is no run in that folder, or the disk takes nothing.
     """
-    html = render_report(root, arms)
+    html = render_report(root, arms, other)
     write_durably(root / NAME, html.encode())
     return root / NAME
 
 
-def render_report(root: Path, arms: Sequence[Mapping[str, object]]) -> str:
+def render_report(
+    root: Path, arms: Sequence[Mapping[str, object]], other: tuple[Path, Sequence[Mapping[str, object]]] | None = None
+) -> str:
     """The report's HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -60,12 +66,21 @@ def render_report(root: Path, arms: Sequence[Mapping[str, object]]) -> str:
             "lengths": report_rows.lengths(look),
             "verdicts": report_rows.named(look, "verdict_reasons"),
             "clusters": report_rows.named(look, "duplicates"),
-            "alike": report_rows.alike(look),
-            "mixes": report_rows.named(look, "mix_against_target"),
+            "scores": report_rows.scores(look),
+            "pairs": report_texts.pairs(look),
+            "cluster_sizes": report_rows.named(look, "cluster_sizes"),
+            "by_genre": report_rows.named(look, "curated_by_genre"),
+            "by_clause": report_rows.named(look, "curated_by_clause"),
+            "diversity": report_texts.diversity(look),
+            "diversity_sample": SAMPLE_DOCUMENTS,
+            "mixes": report_rows.named(look, "mix_contents"),
+            "mix_parts": report_rows.named(look, "mix_against_target"),
             "stages": report_rows.named(look, "stages"),
             "curves": report_rows.training_curves(look),
             "arms": arm_groups(arms),
-            "documents": report_rows.sample_documents(look),
+            "old_arms": [row["arm"] for row in report_rows.named(look, "arms") if row["is_of_current_data"] is False],
+            "beside": report_beside.beside(look, other[0], arms, other[1]) if other else None,
+            "documents": report_texts.sample_documents(look),
             "chats": report_rows.sample_chats(look),
             "invocations": report_rows.named(look, "invocations"),
         }

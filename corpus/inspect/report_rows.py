@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from corpus.inspect.charts import Bin, Chart, bin_width, histogram, line_chart
+from corpus.inspect.charts import Bin, Chart, bin_width, histogram, line_chart, score_chart
 from corpus.inspect.look import Look, Row
 from corpus.inspect.named import named_queries
 
 MOST_CLAUSES = 60
 """Rows of the coverage map; of more clauses, those with the fewest curated documents."""
 MOST_BINS = 24
-SAMPLE_CHARS = 1_500
+MOST_SCORES = 40
+"""Charts of scores."""
 EXAMPLE_CHARS = 500
 EXAMPLES = 3
 SAMPLE_CHATS = 4
@@ -123,51 +124,42 @@ def training_curves(look: Look) -> list[tuple[str, Chart]]:
     return [(title, line_chart(series)) for title, series in charts.items()]
 
 
-def alike(look: Look) -> list[Row]:
-    """The near-duplicates least alike that were still taken for one: where a wrong threshold would show."""
-    return look.rows(
-        """
-        WITH texts AS (
-            SELECT doc_id, text FROM documents
-            UNION ALL
-            SELECT chat_id, array_to_string(list_transform(messages, lambda turn: turn.content), ' / ') FROM chats
-        )
-        SELECT
-            duplicates.doc_id, duplicates.matched_id, duplicates.jaccard,
-            left(one.text, $chars) AS one, left(other.text, $chars) AS other
-        FROM duplicates
-        JOIN texts AS one ON one.doc_id = duplicates.doc_id
-        JOIN texts AS other ON other.doc_id = duplicates.matched_id
-        WHERE duplicates.kind = 'near' AND duplicates.doc_id <> duplicates.survivor_id
-        ORDER BY duplicates.jaccard, duplicates.doc_id
-        LIMIT $examples
-        """,
-        {"chars": EXAMPLE_CHARS, "examples": EXAMPLES},
-    )
+def scores(look: Look) -> list[Row]:
+    """Each score that is a number: scorer, name, rows, and a chart of its values by what its filter decided.
 
-
-def sample_documents(look: Look) -> list[Row]:
-    """One document of each genre and set, curated where there is one, with what it comes from."""
-    return look.rows(
+    Where a threshold lies is where the colours change. Values beyond the 0.5th and 99.5th percentile stand in the
+    outermost bars.
+    """
+    rows = look.rows(
         """
-        WITH first AS (
-            SELECT *, doc_id IN (SELECT doc_id FROM curated) AS is_curated
-            FROM documents
-            QUALIFY row_number() OVER (PARTITION BY genre, set ORDER BY is_curated DESC, doc_id) = 1
+        WITH spread AS (
+            SELECT scorer, name, count(value) AS rows, quantile_cont(value, 0.005) AS low,
+                quantile_cont(value, 0.995) AS high
+            FROM scores WHERE isfinite(value) GROUP BY scorer, name
+            HAVING low < high ORDER BY scorer, name LIMIT $most
+        ),
+        placed AS (
+            SELECT scorer, name, any_value(rows) AS rows, any_value(low) AS low, any_value(high) AS high,
+                greatest(0, least($bins - 1, floor((value - low) / (high - low) * $bins)))::BIGINT AS bin,
+                count(*) AS values,
+                count(*) FILTER (verdicts.outcome = 'drop') AS dropped
+            FROM scores JOIN spread USING (scorer, name)
+            LEFT JOIN verdicts ON verdicts.doc_id = scores.doc_id AND verdicts.filter = scores.scorer
+            WHERE isfinite(value)
+            GROUP BY scorer, name, bin
         )
-        SELECT
-            first.doc_id, first.genre, first.set, first.source, first.num_tokens, first.is_curated,
-            left(first.text, $chars) AS text, length(first.text) - $chars AS chars_left_out,
-            briefs.idea, briefs.model, briefs.stance,
-            (
-                SELECT string_agg(array_to_string(path, ' > '), '; ' ORDER BY ordinal)
-                FROM clauses WHERE list_contains(first.clause_ids, clause_id)
-            ) AS clauses
-        FROM first LEFT JOIN briefs USING (brief_id)
-        ORDER BY first.set, first.genre, first.doc_id
+        SELECT scorer, name, any_value(rows) AS rows, any_value(low) AS low, any_value(high) AS high,
+            list({'bin': bin, 'kept': values - dropped, 'dropped': dropped} ORDER BY bin) AS bins,
+            sum(dropped)::BIGINT AS dropped
+        FROM placed GROUP BY scorer, name ORDER BY scorer, name
         """,
-        {"chars": SAMPLE_CHARS},
+        {"bins": MOST_BINS, "most": MOST_SCORES},
     )
+    for row in rows:
+        bins = [Bin(one["bin"], (one["kept"], one["dropped"])) for one in cast("list[dict[str, int]]", row["bins"])]
+        low, high = cast("float", row["low"]), cast("float", row["high"])
+        row["chart"] = score_chart(bins, low, (high - low) / MOST_BINS, ("kept", "dropped"))
+    return rows
 
 
 def sample_chats(look: Look) -> list[Row]:

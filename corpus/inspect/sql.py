@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,27 +24,43 @@ class Answer:
     """Files that do not read back: their rows are missing in the table."""
 
 
-def run_sql(root: Path, statement: str) -> Answer:
+def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) -> Answer:
     """Answer one statement that reads, or the query of that name, over the run in `root`.
 
     It works while another process writes the run: it sees every finished row of one moment.
 
+    Args:
+        root: the run's folder.
+        statement: SQL, or a name.
+        given: values of a named query's parameters, as text.
+
     Raises:
-        QueryError: not one statement, not one that reads, or DuckDB could not run it (its message, shortened).
+        QueryError: not one statement, not one that reads, or DuckDB could not run it (its message, shortened); or a
+            parameter that is missing or unknown.
         StoreError: there is no run in that folder.
+        KeyboardInterrupt: Ctrl+C stopped it.
     """
     word = statement.strip().removesuffix(";").strip()
     named = named_queries().get(word)
     if named is None and word.isidentifier():
         raise QueryError(f"there is no query named '{word}'; {nearest(word, named_queries())}")
-    with Look(root, sandboxed=True) as look:
-        sql = named.sql if named else statement
-        check_reads(look.connection, sql)
-        try:
-            table = look.table(sql)
-        except duckdb.Error as error:
-            raise QueryError(first_lines(error)) from None
-        return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
+    if named is None and given:
+        raise QueryError("-p gives values to a named query; write them into a statement of your own")
+    sql = named.sql if named else statement
+    values = named.values(given or {}) if named else {}
+    try:
+        with Look(root, sandboxed=True, sql=sql, is_ours=named is not None) as look:
+            check_reads(look.connection, sql)
+            table = look.table(sql, values)
+            return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
+    except duckdb.InterruptException:
+        raise KeyboardInterrupt from None
+    except duckdb.Error as error:
+        raise QueryError(first_lines(error)) from None
+    except RuntimeError as error:
+        if "interrupted" in str(error):  # what Ctrl+C becomes in DuckDB's Python client
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _distinct(names: list[str]) -> list[str]:

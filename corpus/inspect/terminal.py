@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.console import PLAIN_WIDTH
 from corpus.errors import CorruptFileError, QueryError
 from corpus.inspect.answers import choose_format, show_answer, write_answer
-from corpus.inspect.shell import shell
+from corpus.inspect.shell import read_values, shell
 from corpus.inspect.sql import run_sql
 from corpus.inspect.trace import trace
 from corpus.inspect.trace_tree import render
+from corpus.inspect.visible import visible
 
 
-def answer_or_shell(root: Path, query: str | None, wanted: str | None, output: Path | None) -> None:
-    """Answer a query, or ask for queries where there is none.
+def answer_or_shell(
+    root: Path, query: str | None, wanted: str | None, output: Path | None, pairs: Sequence[str] = ()
+) -> None:
+    """Answer a query, or ask for queries where there is none; `pairs` are KEY=VALUE, for a named one.
 
     Raises:
         QueryError: what `run_sql` raises, or an unknown format.
@@ -25,12 +29,12 @@ def answer_or_shell(root: Path, query: str | None, wanted: str | None, output: P
     from rich.console import Console
 
     if query is None:
-        if wanted or output:
-            raise QueryError("--format and --output go with a query, or with the name of one")
+        if wanted or output or pairs:
+            raise QueryError("--format, --output and -p go with a query, or with the name of one")
         shell(root)
         return
     kind = choose_format(wanted, output)
-    answer = run_sql(root, query)
+    answer = run_sql(root, query, read_values(list(pairs)))
     if output is None and kind == "table" and sys.stdout.isatty():
         Console().print(show_answer(answer.table))
     else:
@@ -55,3 +59,15 @@ def show_trace(root: Path, row_id: str) -> None:
     if not console.is_terminal:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     console.print(render(found))
+
+
+def show_messages(prompts: Sequence[tuple[str, Sequence[tuple[str, str]]]]) -> None:
+    """Show what was sent, whole: no markup in it acts, and no control character."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for title, messages in prompts:
+        for role, content in messages:
+            console.print(Text(f"--- {title}: {role}", style="bold"))
+            console.print(Text(visible(content)))

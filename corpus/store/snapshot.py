@@ -20,6 +20,7 @@ SEGMENT_SUFFIX = ".journal"
 class Snapshot:
     """The files and journal rows of a run at one moment, and which hashes are of its current recipe."""
 
+    root: Path
     parts: dict[str, list[Path]] = field(default_factory=dict)
     """Parts that read back, by table."""
     journal: dict[str, list[dict[str, object]]] = field(default_factory=dict)
@@ -57,7 +58,7 @@ def take_snapshot(root: Path) -> Snapshot:
     ends at the highest number there was at its start. A segment that is gone when its turn comes has become parts,
     which are listed only afterwards. The current hashes are read first: the rows they speak of were written before.
     """
-    snapshot = Snapshot(current=read_current(root))
+    snapshot = Snapshot(root, current=read_current(root))
     last = _last_number(root)
     read = _read_segments(root, last, snapshot)
     for table in TABLES:

@@ -8,37 +8,48 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from corpus.store.present import present_values
 from corpus.store.records import rows_table
 from corpus.store.schema import TABLES, Table
 from corpus.store.snapshot import Snapshot
 
 _WORD = re.compile(r"\w+")
+_FEW_PARTS = 64
+"""Parts whose columns are looked at one by one."""
+_BY_BRIEF = "brief_id -> briefs"
+CURRENT_VALUES = "current_values"
+"""The view of `present_values`."""
 _CURATED = {"curated": ("documents", "doc_id"), "curated_chats": ("chats", "chat_id")}
 """The views of what curation keeps: of which table, and its key."""
 
-_STALE_BY_BRIEF = """
-    brief_id IS NOT NULL AND (
-        NOT EXISTS (FROM briefs WHERE briefs.brief_id = rows.brief_id)
-        OR (
-            NOT EXISTS (
-                FROM briefs WHERE briefs.brief_id = rows.brief_id AND briefs.context_hash = rows.context_hash
-            )
-            AND EXISTS (FROM refreshed WHERE refreshed.brief_id = rows.brief_id)
-        )
-    )
+_UNMATCHED = """
+    SELECT * FROM ({rows}) ANTI JOIN briefs USING (brief_id, context_hash) WHERE brief_id IS NOT NULL
 """
-_REFRESHED = ", refreshed AS (SELECT brief_id FROM rows JOIN briefs USING (brief_id, context_hash))"
+"""The rows that were not written for a current brief with its present context. Usually there are none."""
+_GONE = "SELECT {key} FROM _unmatched_{table} ANTI JOIN briefs USING (brief_id)"
+"""Of those, the keys of the rows whose brief is gone."""
+_OF_OLD_CONTEXT = "SELECT * FROM _unmatched_{table} SEMI JOIN briefs USING (brief_id)"
+_REFRESHED = """
+    SELECT {key} FROM _old_{table} SEMI JOIN (
+        SELECT brief_id FROM (FROM ({rows}) SEMI JOIN _old_{table} USING (brief_id))
+        JOIN briefs USING (brief_id, context_hash)
+    ) USING (brief_id)
+"""
+"""And of the rows whose brief was written for again, in its present context."""
 
 LAST_VERSION = "doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
 """SQL, of a row of `documents`: whether it was not written anew. Of two versions only the second is one to train on."""
+_NOT_REWRITTEN = "ANTI JOIN documents AS rewritten ON rewritten.parent_id = documents.doc_id"
+"""Of two versions of a document only the second is one to train on."""
 
 
 class Views:
-    """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated` and `curated_chats` of one run; nothing is locked yet.
+    """A DuckDB in memory with `TABLE`, `all_TABLE`, `curated`, `curated_chats` and `current_values` of one run.
 
-    Rooms ask often, and a connection costs 10 ms, a view some more: both are kept, and of the views only those are
-    made anew whose rows or current hashes have changed.
+    Nothing is locked yet. Rooms ask often, and a connection costs 10 ms, a view some more: both are kept, and of the
+    views only those are made anew whose rows or current hashes have changed.
     """
 
     def __init__(self) -> None:
@@ -46,14 +57,24 @@ class Views:
         self._made: dict[str, object] = {}
         """What each view was made of."""
 
-    def show(self, snapshot: Snapshot, sql: str | None = None) -> None:
-        """Bring the views to a moment: with `sql`, those whose names stand in it; else all."""
-        wanted = _needed(_WORD.findall(sql)) if sql is not None else {*TABLES, *_CURATED}
+    def show(self, snapshot: Snapshot, sql: str, *, others: bool = False) -> None:
+        """Bring the views whose names stand in `sql` to a moment; with `others`, all there are.
+
+        Which rows are stale by their brief is worked out here, once, for the tables that `sql` names; for the others
+        it is left to the query, should there be one.
+        """
+        wanted = _needed(_WORD.findall(sql))
+        made = {*TABLES, *_CURATED} if others else wanted
+        if CURRENT_VALUES in sql or others:
+            _make_current_values(self.connection, snapshot)
         for table in TABLES.values():
-            if table.name in wanted and self._is_new(table.name, _state(table, snapshot)):
-                _make_views(self.connection, table, snapshot)
+            if table.name in made and self._is_new(table.name, _state(table, snapshot)):
+                _make_views(self.connection, table, snapshot, is_asked=table.name in wanted)
+        if made & _CURATED.keys() and self._is_new("_kept", _state(TABLES["verdicts"], snapshot)):
+            _find_kept(self.connection, snapshot, is_asked=bool(wanted & _CURATED.keys()))
         for view, (table_name, key) in _CURATED.items():
-            if view in wanted and self._is_new(view, (snapshot.current.get("verdicts"), _has_duplicates(snapshot))):
+            state = snapshot.current.get("verdicts"), _has_duplicates(snapshot)
+            if view in made and self._is_new(view, state):
                 _make_curated(self.connection, view, table_name, key, snapshot)
 
     def close(self) -> None:
@@ -69,7 +90,8 @@ class Views:
 def _state(table: Table, snapshot: Snapshot) -> object:
     """What a table's views are made of. A journal only grows, and where it is sealed there is one part more."""
     parts, num_journal_rows = snapshot.parts.get(table.name, []), len(snapshot.journal.get(table.name, ()))
-    return tuple(parts), num_journal_rows, snapshot.current.get(table.name)
+    own = tuple(parts), num_journal_rows, snapshot.current.get(table.name)
+    return (own, _state(TABLES["briefs"], snapshot)) if table.stale_unless == _BY_BRIEF else own
 
 
 def _has_duplicates(snapshot: Snapshot) -> bool:
@@ -87,32 +109,69 @@ def _needed(names: Iterable[str]) -> set[str]:
     return needed
 
 
-def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot) -> None:
-    columns = ", ".join(f'"{name}"' for name, _ in table.columns)
+def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: Snapshot, *, is_asked: bool) -> None:
+    names = [name for name, _ in table.columns]
     journal = rows_table(table, snapshot.journal.get(table.name, ()))
     connection.register("_rows", journal)
     # A copy, not the Arrow table: the sandbox closes the door through which DuckDB would look at it.
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE _journal_{table.name} AS SELECT {columns} FROM _rows")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE _journal_{table.name} AS SELECT {_columns(names)} FROM _rows")
     connection.unregister("_rows")
-    source = f"SELECT {columns} FROM _journal_{table.name}"
     parts = snapshot.parts.get(table.name, [])
-    if parts:
-        # By name: the parts of an older run lack the columns that were added since.
-        read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
-        source = f"SELECT {columns} FROM ({read} UNION ALL BY NAME {source})"
-    refreshed = _REFRESHED if table.stale_unless == "brief_id -> briefs" else ""
+    source = _rows_of(table, parts, journal.num_rows, names)
+    if table.stale_unless == _BY_BRIEF:
+        rows = _rows_of(table, parts, journal.num_rows, [table.key, "brief_id", "context_hash"])
+        stale = _find_stale(connection, table, rows, is_asked) if parts or journal.num_rows else "false"
+    else:
+        stale = _stale_by_hash(table, snapshot)
+    connection.execute(f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({source})")
     connection.execute(
-        f"CREATE OR REPLACE VIEW all_{table.name} AS WITH rows AS ({source}){refreshed} "
-        f"SELECT *, {_stale(table, snapshot)} AS stale FROM rows"
+        f"CREATE OR REPLACE VIEW {table.name} AS SELECT {_columns(names)} FROM all_{table.name} WHERE NOT stale"
     )
-    connection.execute(f"CREATE OR REPLACE VIEW {table.name} AS SELECT {columns} FROM all_{table.name} WHERE NOT stale")
 
 
-def _stale(table: Table, snapshot: Snapshot) -> str:
+def _rows_of(table: Table, parts: Sequence[Path], num_journal_rows: int, names: Sequence[str]) -> str:
+    """The rows of parts and journal as a query of some columns."""
+    if not parts:
+        return f"SELECT {_columns(names)} FROM _journal_{table.name}"
+    if not num_journal_rows and len(parts) <= _FEW_PARTS and all(_has(path, names) for path in parts):
+        # Without the union DuckDB counts rows by the footers alone.
+        return f"SELECT {_columns(names)} FROM read_parquet({_literals(map(str, parts))})"
+    # By name: the parts of an older run lack the columns that were added since.
+    read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
+    return f"SELECT {_columns(names)} FROM ({read} UNION ALL BY NAME FROM _journal_{table.name})"
+
+
+def _has(part: Path, names: Iterable[str]) -> bool:
+    return set(names) <= set(pq.read_schema(part).names)
+
+
+def _columns(names: Iterable[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)
+
+
+def _find_stale(connection: duckdb.DuckDBPyConnection, table: Table, rows: str, is_asked: bool) -> str:
+    """Whether a row is stale by its brief, as an expression.
+
+    Which rows are is looked up now where that is going to be read, perhaps often, so that of a million rows none of
+    which is stale no query has to ask again; else it is left to the query.
+    """
+    create = f"CREATE OR REPLACE TEMP {'TABLE' if is_asked else 'VIEW'}"
+
+    def find(name: str, sql: str) -> bool:
+        """Make a table or view of some rows; whether there may be any."""
+        query = sql.format(rows=rows, table=table.name, key=table.key)
+        connection.execute(f"{create} {name}_{table.name} AS {query}")
+        return not is_asked or connection.execute(f"SELECT count(*) FROM {name}_{table.name}").fetchone() != (0,)
+
+    if not find("_unmatched", _UNMATCHED):
+        return "false"
+    stale = [_GONE, _REFRESHED] if find("_old", _OF_OLD_CONTEXT) else [_GONE]
+    return f"{table.key} IN (FROM _stale_{table.name})" if find("_stale", " UNION ALL ".join(stale)) else "false"
+
+
+def _stale_by_hash(table: Table, snapshot: Snapshot) -> str:
     if table.stale_unless is None:
         return "false"
-    if table.stale_unless == "brief_id -> briefs":
-        return _STALE_BY_BRIEF
     # What a room notes beside its passes has '@' before its name.
     hashes = [one for scope, one in snapshot.current.get(table.name, {}).items() if not scope.startswith("@")]
     return f"{table.stale_unless} NOT IN {_literals(hashes, '()')}" if hashes else "true"
@@ -124,17 +183,38 @@ def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, 
     if verdicts is None or not _has_duplicates(snapshot):
         connection.execute(f"CREATE OR REPLACE VIEW {view} AS SELECT * FROM {table} WHERE false")
         return
-    kept = "('keep', 'unjudged')" if verdicts.get("@unjudged") == "keep" else "('keep')"
-    num_filters = sum(1 for scope in verdicts if not scope.startswith("@"))
+    # Without a filter nobody has verdicts, and everything is kept.
+    by_filters = f"SEMI JOIN _kept ON _kept.doc_id = {table}.{key}" if _num_filters(verdicts) else ""
     connection.execute(f"""
         CREATE OR REPLACE VIEW {view} AS
         SELECT * FROM {table}
-        WHERE {num_filters} = (
-            SELECT count(*) FROM verdicts WHERE verdicts.doc_id = {table}.{key} AND outcome IN {kept}
-        )
-        AND {key} NOT IN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id)
-        {f"AND {LAST_VERSION}" if table == "documents" else ""}
+        {by_filters}
+        ANTI JOIN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id) AS lost ON lost.doc_id = {table}.{key}
+        {_NOT_REWRITTEN if table == "documents" else ""}
     """)
+
+
+def _find_kept(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, *, is_asked: bool) -> None:
+    """`_kept`: the ids that every current filter keeps; found once where it is asked for, both kinds at a time."""
+    verdicts = snapshot.current.get("verdicts", {})
+    kept = "('keep', 'unjudged')" if verdicts.get("@unjudged") == "keep" else "('keep')"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP {'TABLE' if is_asked else 'VIEW'} _kept AS SELECT doc_id FROM verdicts "
+        f"WHERE outcome IN {kept} GROUP BY doc_id HAVING count(*) = {_num_filters(verdicts)}"
+    )
+
+
+def _num_filters(verdicts: Mapping[str, str]) -> int:
+    return sum(1 for scope in verdicts if not scope.startswith("@"))
+
+
+def _make_current_values(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot) -> None:
+    rows = present_values(snapshot.root, snapshot.current)
+    names = ("about", "name", "value")
+    columns = [pa.array([one[place] for one in rows], pa.string()) for place in range(len(names))]
+    connection.register("_rows", pa.table(columns, names=names))
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {CURRENT_VALUES} AS SELECT * FROM _rows")
+    connection.unregister("_rows")
 
 
 def _literals(values: Iterable[str], brackets: str = "[]") -> str:

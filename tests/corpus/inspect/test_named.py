@@ -6,23 +6,35 @@ from pathlib import Path
 
 import pytest
 
-from corpus.inspect.named import named_queries
+from corpus.errors import QueryError
+from corpus.inspect.named import named_queries, read_query
 from corpus.inspect.sql import run_sql
+
+GIVEN = {
+    "threshold_replay": {"scorer": "length", "name": "words", "at_least": "10"},
+    "near_misses": {"scorer": "length", "name": "words", "threshold": "6.5"},
+    "dropped": {"filter": "length"},
+}
+
+
+def rows_of(root: Path, query: str, /, **given: str) -> list[dict[str, object]]:
+    return run_sql(root, query, given).table.to_pylist()
 
 
 @pytest.mark.parametrize("name", named_queries())
 def test_it_runs_on_a_run_without_rows(empty_run: Path, name: str) -> None:
-    assert run_sql(empty_run, name).table.num_columns > 0
+    assert run_sql(empty_run, name, GIVEN.get(name)).table.num_columns > 0
 
 
 @pytest.mark.parametrize("name", [name for name in named_queries() if name != "starved_clauses"])
 def test_it_finds_rows_in_a_filled_run(run: Path, name: str) -> None:
-    assert run_sql(run, name).table.num_rows > 0
+    assert run_sql(run, name, GIVEN.get(name)).table.num_rows > 0
 
 
 @pytest.mark.parametrize("name", named_queries())
 def test_it_gives_the_same_rows_in_the_same_order_each_time(run: Path, name: str) -> None:
-    assert run_sql(run, name).table.equals(run_sql(run, name).table)
+    first, second = (run_sql(run, name, GIVEN.get(name)).table for _ in range(2))
+    assert first.equals(second)
 
 
 def test_each_says_what_it_answers() -> None:
@@ -63,3 +75,67 @@ def test_held_out_clauses_are_not_called_starved_or_uncovered(run: Path) -> None
 def test_shares_of_a_mix_sum_to_one(run: Path) -> None:
     rows = run_sql(run, "mix_against_target").table.to_pylist()
     assert sum(row["share"] for row in rows if row["mix"] == "docs") == pytest.approx(1)
+
+
+def test_there_are_more_than_twenty_and_each_parameter_is_tried_here() -> None:
+    queries = named_queries()
+    assert len(queries) >= 24
+    assert {name for name, query in queries.items() if query.parameters} == GIVEN.keys()
+
+
+def test_a_replay_of_the_threshold_that_holds_changes_nothing(run: Path) -> None:
+    """The filter of the fixture drops by another rule; with no threshold at all, only its own drops come back."""
+    rows = rows_of(run, "threshold_replay", scorer="length", name="words")
+    dropped = "SELECT doc_id FROM verdicts WHERE outcome = 'drop'"
+    lost = "SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id"
+    ids = "SELECT doc_id FROM documents UNION ALL SELECT chat_id FROM chats"
+    scored = f"SELECT count(*) AS n FROM ({ids}) WHERE doc_id IN (SELECT doc_id FROM scores) AND doc_id NOT IN ({lost})"
+    [now] = run_sql(run, f"{scored} AND doc_id NOT IN ({dropped})").table.to_pylist()
+    [then] = run_sql(run, scored).table.to_pylist()
+    assert sum(row["curated_now"] for row in rows) == now["n"]
+    assert sum(row["curated_then"] for row in rows) == then["n"] > now["n"]
+
+
+def test_a_replay_counts_the_rows_in_range(run: Path) -> None:
+    rows = rows_of(run, "threshold_replay", scorer="length", name="words", at_least="10", at_most="19.5")
+    [counted] = run_sql(run, "SELECT count(*) AS n FROM scores WHERE value BETWEEN 10 AND 19").table.to_pylist()
+    assert sum(row["in_range"] for row in rows) == counted["n"] == 10
+    assert sum(row["scored"] for row in rows) == 46
+
+
+def test_curated_now_is_what_the_view_says(run: Path) -> None:
+    rows = rows_of(run, "threshold_replay", scorer="nobody", name="nothing")
+    [counted] = run_sql(
+        run, "SELECT (SELECT count(*) FROM curated) + (SELECT count(*) FROM curated_chats) AS n"
+    ).table.to_pylist()
+    assert sum(row["curated_now"] for row in rows) == counted["n"]
+    assert sum(row["curated_then"] for row in rows) == 0
+
+
+def test_near_misses_are_on_both_sides_and_nearest_first(run: Path) -> None:
+    values = [row["value"] for row in rows_of(run, "near_misses", scorer="length", name="words", threshold="6.5")]
+    assert values[:4] in ([6, 7, 5, 8], [7, 6, 5, 8], [6, 7, 8, 5], [7, 6, 8, 5])
+
+
+def test_a_missing_an_unknown_and_a_wrong_value_are_one_clear_message_each(run: Path) -> None:
+    with pytest.raises(QueryError, match=r"(?s)needs scorer, name.*-p scorer=.*at_least: number \(may be left out\)"):
+        run_sql(run, "threshold_replay", {"at_least": "3"})
+    with pytest.raises(QueryError, match="no parameter 'at_lest'; did you mean 'at_least'"):
+        run_sql(run, "threshold_replay", {"scorer": "a", "name": "b", "at_lest": "3"})
+    with pytest.raises(QueryError, match="at_least is a number"):
+        run_sql(run, "threshold_replay", {"scorer": "a", "name": "b", "at_least": "many"})
+    with pytest.raises(QueryError, match="no parameter 'x'; it takes none"):
+        run_sql(run, "funnel", {"x": "3"})
+    with pytest.raises(QueryError, match="named query"):
+        run_sql(run, "SELECT 1", {"x": "3"})
+
+
+def test_a_value_is_a_value_and_never_sql(run: Path) -> None:
+    hostile = "x' OR 1 = 1 --"
+    assert rows_of(run, "dropped", filter=hostile) == []
+    assert sum(row["scored"] for row in rows_of(run, "threshold_replay", scorer=hostile, name=hostile)) == 0
+
+
+def test_a_query_that_uses_what_it_does_not_declare_is_refused() -> None:
+    with pytest.raises(AssertionError, match="different parameters"):
+        read_query("probe", "-- What.\nSELECT $scorer")

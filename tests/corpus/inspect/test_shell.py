@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import pty
+import select
 import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +23,7 @@ from corpus.console import show_table
 from corpus.errors import QueryError
 from corpus.inspect import answer_or_shell, funnel, show_trace, status_tables
 from corpus.inspect.look import Look
-from corpus.inspect.shell import shell
+from corpus.inspect.shell import _completions, history_path, shell
 from corpus.store import open_writer
 
 
@@ -100,3 +108,106 @@ def test_status_has_the_funnel_first_and_names_what_does_not_read_back(run: Path
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run" / "calls" / "000099.parquet").write_bytes(b"PAR1")
     assert len(status_tables(tmp_path / "run")[-1][1]) == 1
+
+
+def test_a_named_query_takes_values_in_the_shell(run: Path) -> None:
+    assert "in_range" in said(run, ["threshold_replay -p scorer=length -p name='words' -p at_least=3"])
+    assert "needs filter" in said(run, ["dropped"])
+    assert "there can be -p KEY=VALUE" in said(run, ["dropped filter=length"])
+    assert "give a value" in said(run, ["dropped -p filter"])
+
+
+def test_it_tells_the_columns_of_a_table_and_the_nearest_of_one_that_is_not_there(run: Path) -> None:
+    assert "num_tokens" in said(run, [".schema documents"])
+    assert "did you mean 'documents'" in said(run, [".schema documets"])
+    assert ".schema TABLE" in said(run, [".help"])
+
+
+def test_it_completes_tables_columns_queries_and_commands() -> None:
+    assert "documents" in _completions("docu", "SELECT * FROM docu")
+    assert "survivor_id" in _completions("surv", "SELECT duplicates.surv")
+    assert "threshold_replay" in _completions("thres", "thres")
+    assert _completions("ta", ".ta") == ["tables"]
+
+
+class Terminal:
+    """The shell in a terminal of its own, as a person has it."""
+
+    def __init__(self, root: Path, state: Path) -> None:
+        main, other = pty.openpty()
+        variables = os.environ | {
+            "XDG_STATE_HOME": str(state),
+            "TERM": "xterm",
+            "PAGER": "cat",
+            "PYTHONPATH": str(Path.cwd()),
+        }
+        variables |= {"LINES": "24", "COLUMNS": "120"}
+        code = "import sys; from pathlib import Path; from corpus.inspect.shell import shell; shell(Path(sys.argv[1]))"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(root)], stdin=other, stdout=other, stderr=other, env=variables,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(other)
+        self.main = main
+        self.seen = ""
+
+    def wait_for(self, words: str) -> str:
+        """What is shown up to and with `words`."""
+        until = time.monotonic() + 60
+        while words not in self.seen:
+            assert time.monotonic() < until, (words, self.seen)
+            self.read()
+        shown, _, self.seen = self.seen.partition(words)
+        return shown
+
+    def read(self) -> str:
+        """What is shown and was not waited for."""
+        if select.select([self.main], [], [], 0.2)[0]:
+            self.seen += os.read(self.main, 1 << 16).decode(errors="replace")
+        return self.seen
+
+    def type(self, text: str) -> None:
+        os.write(self.main, text.encode())
+
+
+def test_at_a_terminal_it_keeps_history_for_the_user_and_not_in_the_run(run: Path, tmp_path: Path) -> None:
+    terminal = Terminal(run, tmp_path)
+    try:
+        terminal.wait_for("specmill> ")
+        terminal.type("SELECT 40\n")
+        terminal.wait_for("...> ")
+        terminal.type("+ 2 AS answer;\n")
+        terminal.wait_for(" 42 ")
+        terminal.wait_for("specmill> ")
+        terminal.type("SELECT range AS many FROM range(100);\n")
+        terminal.wait_for(" 99 ")
+        terminal.wait_for("specmill> ")
+        terminal.type(".quit\n")
+        assert terminal.process.wait(30) == 0
+    finally:
+        terminal.process.kill()
+        os.close(terminal.main)
+    kept = (tmp_path / "specmill" / "sql_history").read_text()
+    assert "+ 2 AS answer;" in kept
+    assert not list(run.glob("*history*"))
+
+
+def test_ctrl_c_stops_a_statement_and_not_the_shell(run: Path) -> None:
+    """The signal comes while DuckDB works, as from a person: this process gets it, and its main thread acts on it."""
+    slow = "SELECT count(*) FROM range(10_000_000) a, range(10_000_000) b WHERE (a.range * b.range) % 7 = 3;"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    pressed = threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT))
+    pressed.start()
+    try:
+        shown = said(run, [slow, "SELECT 6 * 7 AS answer;"])
+    finally:
+        pressed.join()
+        signal.signal(signal.SIGINT, before)
+    assert shown.index("stopped") < shown.index(" 42 ")
+
+
+def test_history_is_of_the_user_and_not_of_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", "/somewhere")
+    assert history_path() == Path("/somewhere/specmill/sql_history")
+    monkeypatch.delenv("XDG_STATE_HOME")
+    assert history_path() == Path.home() / ".local" / "state" / "specmill" / "sql_history"
