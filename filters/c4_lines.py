@@ -10,7 +10,7 @@ from filters.hashed import Codes, Places, compiled
 from filters.spans import Kinds, count_sentences, strip
 
 KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY, SENTENCES = range(9)
-"""What is counted: lines by what becomes of them, in the order of the rules, and the sentences of those kept."""
+"""What is counted: lines by what becomes of them, those that cost the document, and sentences in those kept."""
 NUM_COUNTS = 9
 MAX_WORD_CHARS, MIN_LINE_WORDS = 1_000, 3
 """Both stand in C4's code as numbers; the measures count lines by them."""
@@ -26,10 +26,10 @@ _SQUARE, _CURLY, _DOT = ord("["), ord("{"), ord(".")
 def measure_c4_lines(
     text: Codes, kinds: Kinds, starts: Places, ends: Places, num_lines: int, counts: NDArray[np.int64]
 ) -> None:
-    """Count each line at the first rule that it breaks.
+    """Count each line at the first rule that removes it, or as kept.
 
-    A line that holds "lorem ipsum" or a curly bracket costs C4 the whole document, unless a rule before has removed
-    the line; here it is counted, and the lines after it are looked at too.
+    "lorem ipsum" or a curly bracket in a line that no rule before has removed costs C4 the whole document; here such
+    lines are counted besides.
     """
     counts[:] = 0
     longest = 0
@@ -47,9 +47,13 @@ def measure_c4_lines(
         elif num_words < MIN_LINE_WORDS:
             counts[FEW_WORDS] += 1
         else:
-            fate = _fate_by_phrases(cleaned, size)
-            counts[fate] += 1
-            if fate == KEPT:
+            lorem_ipsum, javascript, curly_bracket, policy = _find_phrases(cleaned, size)
+            counts[LOREM_IPSUM] += lorem_ipsum
+            counts[CURLY_BRACKET] += curly_bracket and not javascript
+            if javascript or policy:
+                counts[JAVASCRIPT if javascript else POLICY] += 1
+            else:
+                counts[KEPT] += 1
                 counts[SENTENCES] += count_sentences(cleaned, cleaned_kinds, 0, size)
 
 
@@ -118,24 +122,17 @@ def _ends_sentence(line: Codes, size: int) -> bool:
 
 
 @compiled
-def _fate_by_phrases(line: Codes, size: int) -> int:
-    javascript = policy = curly = False
+def _find_phrases(line: Codes, size: int) -> tuple[bool, bool, bool, bool]:
+    """Whether a line holds "lorem ipsum", "javascript", a curly bracket, a phrase of policies."""
+    lorem_ipsum = javascript = curly_bracket = policy = False
     for i in range(size):
         char = line[i]
         if 0x41 <= char <= 0x5A:
             char += np.uint32(0x20)
-        if char == _CURLY:
-            curly = True
+        curly_bracket = curly_bracket or char == _CURLY
         for phrase in range(len(_PHRASES)):
             if _PHRASES[phrase, 0] == char and _matches(line, i, size, _PHRASES[phrase], True):
-                if phrase == 0:
-                    return LOREM_IPSUM
-                if phrase == 1:
-                    javascript = True
-                else:
-                    policy = True
-    if javascript:
-        return JAVASCRIPT
-    if curly:
-        return CURLY_BRACKET
-    return POLICY if policy else KEPT
+                lorem_ipsum = lorem_ipsum or phrase == 0
+                javascript = javascript or phrase == 1
+                policy = policy or phrase > 1
+    return lorem_ipsum, javascript, curly_bracket, policy

@@ -10,11 +10,11 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-WORD, SPACE, SYMBOL, ALPHABETIC, SENTENCE_END, IDEOGRAPH = (1 << bit for bit in range(6))
-"""The bits of a character's kind. A word's characters are letters, digits and the marks on them; an ideograph (Chinese,
-Japanese) is a word by itself; a symbol is punctuation, a sign or a control character."""
+SPACE, SYMBOL, ALPHABETIC, SENTENCE_END, IDEOGRAPH = (1 << bit for bit in range(5))
+"""The bits of a character's kind. A symbol is punctuation, a sign or a control character; an ideograph (Chinese,
+Japanese) is a word by itself."""
 NUM_KNOWN = 0x34000
-"""Code points from here on (private use, tags) are of no kind: each is a word by itself."""
+"""Code points from here on (private use, tags) are of no kind."""
 
 _SENTENCE_ENDS = (
     "21 2e 3f 589 61d-61f 6d4 700-702 7f9 837 839 83d-83e 964-965 104a-104b 1362 1367-1368 166e 1735-1736 "
@@ -57,7 +57,6 @@ def _table() -> NDArray[np.uint8]:
 
 def _kind(char: str) -> int:
     category = unicodedata.category(char)
-    kind = WORD if char.isalnum() or category[0] == "M" else 0
+    kind = SYMBOL if category[0] in "PS" or category == "Cc" else 0
     kind |= SPACE if char.isspace() else 0
-    kind |= SYMBOL if category[0] in "PSC" else 0
     return kind | (ALPHABETIC if char.isalpha() else 0)

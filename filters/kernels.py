@@ -66,7 +66,7 @@ def measure_texts(
 def _measure(text: Codes, kinds: Kinds, values: NDArray[np.float64], places: NDArray[np.int32]) -> None:
     values[:] = 0.0
     places[:] = -1
-    num_words, num_units = count_words(text, kinds), _count_breaks(text) + 2
+    num_words, num_units = count_words(kinds), _count_breaks(text) + 2
     size = 8
     while size < 2 * max(num_words, num_units):
         size *= 2
@@ -77,7 +77,7 @@ def _measure(text: Codes, kinds: Kinds, values: NDArray[np.float64], places: NDA
     _measure_lines(text, kinds, starts, ends, num_lines, values)
     _measure_sentences(text, kinds, starts, ends, num_lines, keys, stamps, values, places)
     starts, ends = np.empty(num_words, np.int32), np.empty(num_words, np.int32)
-    find_words(text, kinds, starts, ends)
+    find_words(kinds, starts, ends)
     hashes = np.empty(num_words, np.uint64)
     for i in range(num_words):
         hashes[i] = hash_span(text, starts[i], ends[i])

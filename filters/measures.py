@@ -1,8 +1,7 @@
 """What can be measured in a text without a model: one place for each measure, whatever filter or preset asks for it.
 
-A word here is a run of letters, digits and marks with the apostrophes inside, an ideograph, or any other single
-character that is no white space; a sentence ends as `filters.spans.sentence_end` says. Shares of characters are shares
-of the whole text's.
+A word here is what stands between white space, punctuation included, and each ideograph by itself; a sentence ends
+as `filters.spans.sentence_end` says. Shares of characters are shares of the whole text's.
 """
 
 from __future__ import annotations

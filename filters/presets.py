@@ -92,8 +92,7 @@ _ALL_FAMILIES: Limits = {
     "max_hashes_per_word": 0.1,
     "max_ellipses_per_word": 0.1,
     "max_bullet_line_fraction": 0.9,
-    # Punctuation is a word by itself: 0.85 to 0.9 of the words of prose have a letter, 0.75 where people talk (ours).
-    "min_alphabetic_word_fraction": 0.7,
+    "min_alphabetic_word_fraction": 0.8,
     # FineWeb's, where the family's own is not below.
     "min_punctuated_line_fraction": 0.12,
     "max_short_line_fraction": 0.67,
@@ -113,7 +112,7 @@ _OWN: Mapping[Family, Limits] = {
         "max_hashes_per_word": 0.2,
         "max_ellipses_per_word": 0.2,
         "max_bullet_line_fraction": 1.0,
-        "min_alphabetic_word_fraction": 0.45,
+        "min_alphabetic_word_fraction": 0.5,
         "min_punctuated_line_fraction": 0.0,
         "max_short_line_fraction": 0.9,
         "max_newlines_per_word": 0.5,
@@ -122,15 +121,15 @@ _OWN: Mapping[Family, Limits] = {
     # Speakers' names, on lines of their own or not, short turns, pauses as ellipses.
     "conversational": {
         "max_ellipses_per_word": 0.15,
-        "min_alphabetic_word_fraction": 0.65,
         "min_punctuated_line_fraction": 0.1,
         "max_short_line_fraction": 0.9,
         "max_newlines_per_word": 0.5,
     },
-    # Speech in quotation marks, after which FineWeb does not see the full stop; a scene's speeches of a few words.
+    # Speech in quotation marks, after which FineWeb does not see the full stop; a scene's speeches of a few words, and
+    # the speaker's name before each as a sentence of one.
     "fiction": {
+        "max_duplicate_sentence_char_fraction": 0.3,
         "max_ellipses_per_word": 0.15,
-        "min_alphabetic_word_fraction": 0.65,
         "min_punctuated_line_fraction": 0.0,
         "max_short_line_fraction": 0.9,
         "max_newlines_per_word": 0.5,
@@ -139,7 +138,7 @@ _OWN: Mapping[Family, Limits] = {
     "reference": {
         "max_duplicate_5gram_fraction": 0.2,
         "max_bullet_line_fraction": 1.0,
-        "min_alphabetic_word_fraction": 0.55,
+        "min_alphabetic_word_fraction": 0.7,
         "min_punctuated_line_fraction": 0.05,
         "max_short_line_fraction": 0.85,
         "max_newlines_per_word": 0.4,
@@ -154,7 +153,7 @@ _OWN: Mapping[Family, Limits] = {
     # Exercises with options A to C, steps, questions to a class.
     "teaching": {
         "max_duplicate_5gram_fraction": 0.2,
-        "min_alphabetic_word_fraction": 0.6,
+        "min_alphabetic_word_fraction": 0.7,
         "min_punctuated_line_fraction": 0.1,
         "max_short_line_fraction": 0.85,
         "max_newlines_per_word": 0.4,

@@ -59,7 +59,7 @@ class RulesSettings(Section):
     max_ellipsis_line_fraction: NonNegativeFloat | None = None
     """Most lines that end in an ellipsis (fraction; Gopher: 0.3)."""
     min_alphabetic_word_fraction: NonNegativeFloat | None = None
-    """Fewest words with a letter, where punctuation is a word too (fraction; Gopher: 0.8)."""
+    """Fewest words with a letter in them (fraction; Gopher: 0.8)."""
     min_stop_words: NonNegativeInt | None = None
     """Fewest of the, be, to, of, and, that, have, with that occur (words; Gopher: 2)."""
     max_duplicate_line_fraction: NonNegativeFloat | None = None

@@ -9,58 +9,46 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.characters import IDEOGRAPH, SPACE, WORD
+from filters.characters import IDEOGRAPH, SPACE
 from filters.hashed import Codes, Places, compiled
 
 Kinds = NDArray[np.uint8]
 
 LF, CR, NEL, FIRST_SEPARATOR, LAST_SEPARATOR = 0x0A, 0x0D, 0x85, 0x2028, 0x2029
-APOSTROPHE, CURLY_APOSTROPHE = 0x27, 0x2019
 
 
 @compiled
-def word_end(text: Codes, kinds: Kinds, start: int, end: int) -> int:
-    """Where the word ends that starts at `start`, which is no white space.
-
-    A word is a run of letters, digits and marks, apostrophes between them included; an ideograph and any other
-    character are one each.
-    """
-    if not kinds[start] & WORD or kinds[start] & IDEOGRAPH:
-        return start + 1
+def word_end(kinds: Kinds, start: int, end: int) -> int:
+    """Where the word ends that starts at `start`: a run without white space; an ideograph is a word by itself."""
     i = start + 1
-    while i < end:
-        inside = i
-        if (text[i] == APOSTROPHE or text[i] == CURLY_APOSTROPHE) and i + 1 < end:
-            inside = i + 1
-        if not kinds[inside] & WORD or kinds[inside] & IDEOGRAPH:
-            break
-        i = inside + 1
+    while not kinds[start] & IDEOGRAPH and i < end and not kinds[i] & (SPACE | IDEOGRAPH):
+        i += 1
     return i
 
 
 @compiled
-def count_words(text: Codes, kinds: Kinds) -> int:
+def count_words(kinds: Kinds) -> int:
     """How many words there are."""
-    num, i, end = 0, 0, len(text)
+    num, i, end = 0, 0, len(kinds)
     while i < end:
         if kinds[i] & SPACE:
             i += 1
         else:
-            i = word_end(text, kinds, i, end)
+            i = word_end(kinds, i, end)
             num += 1
     return num
 
 
 @compiled
-def find_words(text: Codes, kinds: Kinds, starts: Places, ends: Places) -> int:
+def find_words(kinds: Kinds, starts: Places, ends: Places) -> int:
     """The words."""
-    num, i, end = 0, 0, len(text)
+    num, i, end = 0, 0, len(kinds)
     while i < end:
         if kinds[i] & SPACE:
             i += 1
         else:
             starts[num] = i
-            i = word_end(text, kinds, i, end)
+            i = word_end(kinds, i, end)
             ends[num] = i
             num += 1
     return num
