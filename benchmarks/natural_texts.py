@@ -71,7 +71,7 @@ def rare_texts(texts: Sequence[str], num_long: int) -> list[str]:
         made += ["\n".join(found[start : start + _LIST_LINES]) for start in starts]
     for kind in ("lorem ipsum", "javascript", "policy", "long words"):
         found = list(lines[kind])[:_LINES_EACH]
-        made += [f"{texts[i]}\n\n{found[i % len(found)]}" for i in range(_PAGES_EACH) if found]
+        made += [f"{texts[i % len(texts)]}\n\n{found[i % len(found)]}" for i in range(_PAGES_EACH) if found]
     words = itertools.cycle(texts)
     for _ in range(num_long):
         kept, num_words = [], 0

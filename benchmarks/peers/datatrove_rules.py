@@ -156,8 +156,11 @@ def main(texts: Path, decisions: Path, *options: str) -> None:
             made[name].append(rule.filter(Document(text=text, id="")) is not True)
     seconds = time.process_time() - start
     if "--time-only" not in options:
-        for name, rule in single_rules(language).items():
-            made[name] = [drops(rule, name, text) for text in found]
+        alone = single_rules(language)
+        made |= {name: [] for name in alone}
+        for text in found:  # one text after the other: its words are split once
+            for name, rule in alone.items():
+                made[name].append(drops(rule, name, text))
     decisions.write_text(json.dumps({"seconds": seconds, "drops": made}))
 
 
