@@ -14,8 +14,10 @@ import sysconfig
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-FOLDERS = ("/usr/share/doc", "/usr/share/man", "/usr/share/perl", sysconfig.get_path("stdlib"))
-"""Where Linux and Python keep them; site-packages lies in the last."""
+FOLDERS = (
+    "/usr/share/doc", "/usr/share/man", "/usr/share/perl", sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"),
+)  # fmt: skip
+"""Where Linux and Python keep them, the packages that are installed included."""
 _NAMES = re.compile(
     r"\.(txt|md|rst|html?|js|css|json|py|pl|pm|pod|log|[1-8])(\.gz)?$"
     r"|^(METADATA|README|NEWS|AUTHORS|THANKS|TODO|LICENSE|COPYING|copyright|changelog)[^/]*$",
@@ -28,6 +30,7 @@ _PIECES_PER_FILE = 12
 _RARE = {
     "bullets": re.compile(r"[ \t]*[-\u2022] ?\w.*"),
     "ellipses": re.compile(r".*\w ?(?:\.\.\.|\u2026)"),
+    "short words": re.compile(r"\s*(?:\S{1,3}\s+){5,}\S{1,3}\s*"),
     "lorem ipsum": re.compile(r".*lorem ipsum.*[.!?]", re.IGNORECASE),
     "javascript": re.compile(r".*javascript.*[.!?]", re.IGNORECASE),
     "policy": re.compile(
@@ -56,8 +59,9 @@ def natural_texts(num: int, folders: Iterable[str] = FOLDERS) -> list[str]:
 def rare_texts(texts: Sequence[str], num_long: int) -> list[str]:
     """Texts for the rules that natural ones hardly break, put together from natural lines.
 
-    Lists of bullets and of lines that trail off; pieces with a line of another piece at their end, which speaks of
-    JavaScript, of cookies or lorem ipsum, or has a very long word; and `num_long` texts of more than 100,000 words.
+    Lists of bullets, of lines that trail off and of lines of short words; pieces with a line of another piece at their
+    end, which speaks of JavaScript, of cookies or lorem ipsum, or has a very long word; and `num_long` texts of more
+    than 100,000 words.
     """
     lines: dict[str, dict[str, None]] = {kind: {} for kind in _RARE}
     for line in (line for text in texts for line in text.splitlines()):
@@ -65,7 +69,7 @@ def rare_texts(texts: Sequence[str], num_long: int) -> list[str]:
             if len(lines[kind]) < _LINES_EACH * _LIST_LINES and pattern.fullmatch(line):
                 lines[kind][line] = None
     made: list[str] = []
-    for kind in ("bullets", "ellipses"):
+    for kind in ("bullets", "ellipses", "short words"):
         found = list(lines[kind])
         starts = range(0, max(1, len(found) - _LIST_LINES), max(1, len(found) // _PAGES_EACH))
         made += ["\n".join(found[start : start + _LIST_LINES]) for start in starts]

@@ -271,6 +271,7 @@ def test_natural_texts_are_whole_pieces_of_files_in_a_fixed_order(tmp_path: Path
 
 def test_rare_texts_are_made_of_natural_lines_and_break_the_rules_that_they_are_for() -> None:
     listed = [f"- point {i}" for i in range(40)] + [f"loading {i}..." for i in range(40)]
+    listed += [f"a b c d e f {i}" for i in range(40)]
     said = ["We use cookies, as all do.", "It needs JavaScript to run.", "They wrote lorem ipsum here.", "x" * 1001]
     made = rare_texts(["\n".join([*listed, *said])], num_long=0)
     assert {line for text in made for line in text.splitlines() if line} <= {*listed, *said}
@@ -278,4 +279,5 @@ def test_rare_texts_are_made_of_natural_lines_and_break_the_rules_that_they_are_
     rare = "bullet_line_fraction ellipsis_line_fraction policy_lines javascript_lines long_word_lines lorem_ipsum_lines"
     for rule in [*rare.split(), "hashes_per_word and max_ellipses_per_word"]:
         assert any(dropped[f"max_{rule}"]), rule
+    assert any(dropped["min_mean_word_chars"])
     assert not any(dropped["max_words"])
