@@ -37,13 +37,14 @@ def hash_span(text: Codes, start: int, end: int) -> np.uint64:
 
 
 @compiled
-def hash_ngram(hashes: NDArray[np.uint64], first: int, size: int) -> np.uint64:
-    """The hash of `size` words in a row, from their hashes."""
-    found = _BASIS
-    for i in range(first, first + size):
-        found = (found ^ hashes[i]) * _PRIME
-        found ^= found >> _HALF
-    return mixed(found)
+def extend_ngrams(running: NDArray[np.uint64], hashes: NDArray[np.uint64], size: int) -> None:
+    """Make hashes of n-grams of `size - 1` words, by their first words, into those of `size`; `mixed` finishes one.
+
+    Before the first word, which is `size` 1, they are anything that is the same for all.
+    """
+    for i in range(len(hashes) - size + 1):
+        found = (running[i] ^ hashes[i + size - 1]) * _PRIME
+        running[i] = found ^ (found >> _HALF)
 
 
 @compiled

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from filters import c4_lines as c4
 from filters.c4_lines import measure_c4_lines
 from filters.characters import ALPHABETIC, SENTENCE_END, SYMBOL, patterns
-from filters.hashed import Codes, Places, compiled, find_repeated, find_slot, hash_ngram, hash_span
+from filters.hashed import Codes, Places, compiled, extend_ngrams, find_repeated, find_slot, hash_span, mixed
 from filters.spans import (
     LF,
     Kinds,
@@ -82,8 +82,14 @@ def _measure(text: Codes, kinds: Kinds, values: NDArray[np.float64], places: NDA
     for i in range(num_words):
         hashes[i] = hash_span(text, starts[i], ends[i])
     _measure_words(text, kinds, starts, ends, values)
-    _measure_top_ngrams(starts, ends, hashes, keys, stamps, len(text), values, places)
-    _measure_duplicate_ngrams(starts, ends, hashes, keys, stamps, len(text), values, places)
+    ngrams = np.zeros(num_words, np.uint64)
+    extend_ngrams(ngrams, hashes, 1)
+    for n in range(2, 11):
+        extend_ngrams(ngrams, hashes, n)
+        if n <= 4:
+            _measure_top_ngram(n, starts, ends, ngrams, keys, stamps, len(text), values, places)
+        else:
+            _measure_duplicate_ngrams(n, starts, ends, ngrams, keys, stamps, len(text), values, places)
 
 
 @compiled
@@ -220,48 +226,46 @@ def _is_word(text: Codes, start: int, end: int, word: Codes) -> bool:
 
 
 @compiled
-def _measure_top_ngrams(
-    starts: Places, ends: Places, hashes: NDArray[np.uint64], keys: NDArray[np.uint64], stamps: Places, num_chars: int,
-    values: NDArray[np.float64], places: NDArray[np.int32],
+def _measure_top_ngram(
+    size: int, starts: Places, ends: Places, ngrams: NDArray[np.uint64], keys: NDArray[np.uint64], stamps: Places,
+    num_chars: int, values: NDArray[np.float64], places: NDArray[np.int32],
 ) -> None:  # fmt: skip
     """The most frequent n-gram, of equally frequent ones the first: its characters, single spaces between its words."""
     counts, firsts = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32)
-    for size, column in ((2, _TOP_2), (3, _TOP_3), (4, _TOP_4)):
-        stamp, most, first = 10 + size, 0, -1
-        for i in range(len(starts) - size + 1):
-            key = hash_ngram(hashes, i, size)
-            slot = find_slot(keys, stamps, stamp, key)
-            if stamps[slot] != stamp:
-                stamps[slot], keys[slot], counts[slot], firsts[slot] = stamp, key, 0, i
-            counts[slot] += 1
-            if counts[slot] > most or (counts[slot] == most and firsts[slot] < first):
-                most, first = counts[slot], firsts[slot]
-        if first >= 0:
-            length = size - 1
-            for i in range(first, first + size):
-                length += ends[i] - starts[i]
-            values[column] = most * length / num_chars
-            places[column] = np.array([starts[first], ends[first + size - 1]], np.int32)
+    column, stamp, most, first = _TOP_2 + size - 2, 10 + size, 0, -1
+    for i in range(len(starts) - size + 1):
+        key = mixed(ngrams[i])
+        slot = find_slot(keys, stamps, stamp, key)
+        if stamps[slot] != stamp:
+            stamps[slot], keys[slot], counts[slot], firsts[slot] = stamp, key, 0, i
+        counts[slot] += 1
+        if counts[slot] > most or (counts[slot] == most and firsts[slot] < first):
+            most, first = counts[slot], firsts[slot]
+    if first >= 0:
+        length = size - 1
+        for i in range(first, first + size):
+            length += ends[i] - starts[i]
+        values[column] = most * length / num_chars
+        places[column] = np.array([starts[first], ends[first + size - 1]], np.int32)
 
 
 @compiled
 def _measure_duplicate_ngrams(
-    starts: Places, ends: Places, hashes: NDArray[np.uint64], keys: NDArray[np.uint64], stamps: Places, num_chars: int,
-    values: NDArray[np.float64], places: NDArray[np.int32],
+    size: int, starts: Places, ends: Places, ngrams: NDArray[np.uint64], keys: NDArray[np.uint64], stamps: Places,
+    num_chars: int, values: NDArray[np.float64], places: NDArray[np.int32],
 ) -> None:  # fmt: skip
     """Characters in n-grams that stood before, counted without overlap from left to right; no spaces."""
-    for size in range(5, 11):
-        column, stamp, num_repeated, i = _DUPLICATE_5 + size - 5, 20 + size, 0, 0
-        while i <= len(starts) - size:
-            key = hash_ngram(hashes, i, size)
-            slot = find_slot(keys, stamps, stamp, key)
-            if stamps[slot] != stamp:
-                stamps[slot], keys[slot] = stamp, key
-                i += 1
-                continue
-            if num_repeated == 0:
-                places[column] = np.array([starts[i], ends[i + size - 1]], np.int32)
-            for word in range(i, i + size):
-                num_repeated += ends[word] - starts[word]
-            i += size
-        values[column] = num_repeated / max(1, num_chars)
+    column, stamp, num_repeated, i = _DUPLICATE_5 + size - 5, 10 + size, 0, 0
+    while i <= len(starts) - size:
+        key = mixed(ngrams[i])
+        slot = find_slot(keys, stamps, stamp, key)
+        if stamps[slot] != stamp:
+            stamps[slot], keys[slot] = stamp, key
+            i += 1
+            continue
+        if num_repeated == 0:
+            places[column] = np.array([starts[i], ends[i + size - 1]], np.int32)
+        for word in range(i, i + size):
+            num_repeated += ends[word] - starts[word]
+        i += size
+    values[column] = num_repeated / max(1, num_chars)
