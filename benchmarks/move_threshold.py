@@ -29,7 +29,7 @@ from filters import curate_corpus, what_if
 from filters.fasttext_model import Labelled, save, train
 from filters.guessing import Guesser, as_line
 
-CHANGES = ("length.min_words=50", "repetition.max_top_2gram_fraction=0.05", "helpful.min_probability=0.9")
+CHANGES = ("length.min_words=50", "rules.max_top_2gram_fraction=0.05", "helpful.min_probability=0.9")
 LABELS = 500
 """Rows of each label that the classifier learns from."""
 SEED = 17
@@ -76,7 +76,7 @@ def _recipe(**changed: dict[str, object]) -> Recipe:
     of_label = f"SELECT doc_id FROM documents WHERE set = '{{}}' ORDER BY doc_id LIMIT {LABELS}"
     filters: list[dict[str, object]] = [
         {"length": {"min_words": 40, **changed.get("length", {})}},
-        {"repetition": {**changed.get("repetition", {})}},
+        {"rules": {**changed.get("rules", {})}},
         {"classifier": {"name": "helpful", "positives": of_label.format("good"), "negatives": of_label.format("bad"),
                         **changed.get("helpful", {})}},
     ]  # fmt: skip

@@ -34,6 +34,8 @@ class Row:
     """Whether a chat's answers are meant to begin with a `<think>` block."""
     opening: str = ""
     """What the text was begun with for its writer, who is not to blame for it."""
+    family: str | None = None
+    """The family of a document's genre; None for chats, and for documents without a genre that is known."""
 
 
 @dataclass(frozen=True, slots=True)

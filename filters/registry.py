@@ -20,22 +20,22 @@ from filters.genre_training import make_genre_fidelity
 from filters.judge import Judge, JudgeSettings
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
-from filters.repetition import Repetition, RepetitionSettings
 from filters.rubric import Rubric
+from filters.rules import Rules, RulesSettings
 from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
-    "repetition": RepetitionSettings,
+    "rules": RulesSettings,
     "leaks": LeaksSettings,
     "classifier": ClassifierSettings,
     "genre_fidelity": GenreFidelitySettings,
     "similar_questions": SimilarQuestionsSettings,
     "judge": JudgeSettings,
 }
-TURNS = (("length", "repetition", "leaks", "classifier", "genre_fidelity"), ("similar_questions",), ("judge",))
+TURNS = (("length", "rules", "leaks", "classifier", "genre_fidelity"), ("similar_questions",), ("judge",))
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
-_PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
+_PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "rules": Rules, "leaks": Leaks}
 FILTERS: Mapping[str, type[Filter]] = {
     **_PLAIN,
     "classifier": Classifier,

@@ -33,7 +33,7 @@ _CHAT_PROMPTS = (
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
 _DOCUMENTS = """
     SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
-        coalesce(sampling ->> 'opening', '') AS opening
+        coalesce(sampling ->> 'opening', '') AS opening, documents.genre, family
     FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = briefs.genre
     WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
 """
@@ -71,8 +71,19 @@ def _document(row: Mapping[str, object]) -> Row:
             *(str(row[name]) for name in _BRIEF_FIELDS if row[name] is not None),
         ]
     return Row(
-        str(row["id"]), "documents", str(row["text"]), instructions=tuple(told), opening=str(row["opening"])
+        str(row["id"]), "documents", str(row["text"]), instructions=tuple(told), opening=str(row["opening"]),
+        family=_family(row),
     )  # fmt: skip
+
+
+def _family(row: Mapping[str, object]) -> str | None:
+    """The family of its brief's genre, or of ours of the name that an imported row says is its genre."""
+    return str(row["family"]) if row["family"] is not None else _our_families().get(str(row["genre"]))
+
+
+@lru_cache(maxsize=1)
+def _our_families() -> Mapping[str, str]:
+    return {name: card.family for name, card in prompts.genres().items()}
 
 
 def _chat(row: Mapping[str, object]) -> Row:

@@ -9,6 +9,7 @@ import math
 import random
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from fakes.engine import FakeEngine
 from human_prose import python_prose
 from hypothesis import given
 from hypothesis import strategies as st
+from natural_texts import natural_texts, rare_texts
 from paper_shape import Sample, memory_at, phases
 from schema_server import Instance, reply_to
 from text_diversity import (
@@ -29,6 +31,7 @@ from text_diversity import (
     measure,
     most_common_opening,
 )
+from web_rules import decide
 
 from corpus.engine import CallFailed, Engine, Message, Reply, Request, outcome_of
 
@@ -253,3 +256,28 @@ def test_memory_is_told_at_shares_of_the_documents_and_at_its_most() -> None:
     assert {name: len(phase) for name, phase in phases(samples).items()} == {
         "before the first": 1, "while writing": 4, "after the last": 2,
     }  # fmt: skip
+
+
+def test_natural_texts_are_whole_pieces_of_files_in_a_fixed_order(tmp_path: Path) -> None:
+    pages = ["\n\n".join(f"Page {page} says {i} and {i * page}." for i in range(40)) for page in range(5)]
+    for page, text in enumerate(pages):
+        (tmp_path / f"README-{page}").write_text(text)
+    (tmp_path / "picture.png").write_text(pages[0])
+    found = natural_texts(100, [str(tmp_path)])
+    assert found == natural_texts(100, [str(tmp_path), str(tmp_path)])
+    assert len(set(found)) == len(found) > len(pages)
+    assert all(any(piece in page for page in pages) for piece in found)
+
+
+def test_rare_texts_are_made_of_natural_lines_and_break_the_rules_that_they_are_for() -> None:
+    listed = [f"- point {i}" for i in range(40)] + [f"loading {i}..." for i in range(40)]
+    listed += [f"a b c d e f {i}" for i in range(40)]
+    said = ["We use cookies, as all do.", "It needs JavaScript to run.", "They wrote lorem ipsum here.", "x" * 1001]
+    made = rare_texts(["\n".join([*listed, *said])], num_long=0)
+    assert {line for text in made for line in text.splitlines() if line} <= {*listed, *said}
+    dropped = decide(made)
+    rare = "bullet_line_fraction ellipsis_line_fraction policy_lines javascript_lines long_word_lines lorem_ipsum_lines"
+    for rule in [*rare.split(), "hashes_per_word and max_ellipses_per_word"]:
+        assert any(dropped[f"max_{rule}"]), rule
+    assert any(dropped["min_mean_word_chars"])
+    assert not any(dropped["max_words"])

@@ -38,7 +38,7 @@ runs: {runs}
 spec: {{path: {spec}, model_name: Marlow, provider_name: Tidewater}}
 engine: {{kind: openai, model: fake, base_url: "{url}", max_in_flight: 8}}
 generate: {{documents: 60, chats: 30, max_attempts: 1, max_failed_fraction: 1.0}}
-curate: {{filters: [length, repetition, leaks]}}
+curate: {{filters: [length, rules, leaks]}}
 mixes:
   docs: {{kind: documents, shortfall: allow}}
   sft: {{kind: chats, shortfall: allow}}

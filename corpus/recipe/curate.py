@@ -45,7 +45,7 @@ class Duplicates(Section):
 class Curate(Section):
     """Which filters judge the rows, and what makes two rows duplicates."""
 
-    filters: FilterEntries = Field(["length", "repetition", "leaks"])
+    filters: FilterEntries = Field(["length", "rules", "leaks"])
     """Names, or `name: {setting: value}`; each is checked by the filters room."""
     duplicates: Duplicates | None = Duplicates()
     """null: duplicates are not looked for."""

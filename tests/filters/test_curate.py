@@ -31,7 +31,7 @@ def test_curated_holds_what_every_filter_keeps_and_what_survives_its_cluster(run
     assert report.num_duplicates == {"exact": 1}
     assert report.outcomes["length", "drop", "too short"] == 1
     assert report.outcomes["leaks", "drop", "planning"] == 1
-    assert report.outcomes["repetition", "keep", None] == 8
+    assert report.outcomes["rules", "keep", None] == 8
 
 
 def test_curating_again_writes_nothing_but_what_is_current(run, make_prose: Prose) -> None:
@@ -57,7 +57,7 @@ def test_a_moved_threshold_reads_no_text(run, make_prose: Prose, monkeypatch: py
     fill(run, make_prose)
     curate_corpus(run.recipe(), run.store, run.progress)
     monkeypatch.setattr("filters.judging.read_rows", None)
-    recipe = run.recipe(curate={"filters": [{"length": {"min_words": 3}}, "repetition", "leaks"]})
+    recipe = run.recipe(curate={"filters": [{"length": {"min_words": 3}}, "rules", "leaks"]})
     report = curate_corpus(recipe, run.store, run.progress)
     assert report.num_scored == 0
     assert "short" in run.column("SELECT doc_id FROM curated")
@@ -72,7 +72,7 @@ def test_a_scorers_new_version_scores_again(run, make_prose: Prose, monkeypatch:
     monkeypatch.setattr(Leaks, "version", Leaks.version + 1)
     assert curate_corpus(run.recipe(), run.store, run.progress).num_scored == 8
     scored = run.store.rows("SELECT scorer, count(DISTINCT scorer_hash) AS num FROM all_scores GROUP BY ALL ORDER BY 1")
-    assert scored == [{"scorer": "leaks", "num": 2}, {"scorer": "length", "num": 1}, {"scorer": "repetition", "num": 1}]
+    assert scored == [{"scorer": "leaks", "num": 2}, {"scorer": "length", "num": 1}, {"scorer": "rules", "num": 1}]
     assert run.column("SELECT count(DISTINCT scorer_hash) FROM scores") == [3]
 
 

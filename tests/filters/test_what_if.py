@@ -25,7 +25,7 @@ from filters import curate_corpus, what_if
 
 FILTERS = {
     "length": {"min_words": 40, "max_words": 120},
-    "repetition": {"max_duplicate_sentence_fraction": 0.3, "min_words": 20},
+    "rules": {"max_duplicate_sentence_char_fraction": 0.3},
     "leaks": {},
     "helpful": {
         "positives": "SELECT doc_id FROM documents WHERE set = 'good'",
@@ -74,7 +74,7 @@ def verdicts(run) -> dict[tuple[object, object], object]:
 
 CHANGES = st.dictionaries(
     st.sampled_from(["length.min_words", "length.max_words", "length.min_answer_words", "helpful.min_probability",
-                     "repetition.max_duplicate_sentence_fraction", "repetition.min_zlib_fraction"]),
+                     "rules.max_duplicate_sentence_char_fraction", "rules.min_zlib_fraction"]),
     st.integers(0, 20), min_size=1, max_size=3,
 )  # fmt: skip
 
@@ -139,7 +139,7 @@ def test_nothing_is_written_and_no_text_is_scored(run, make_prose, monkeypatch: 
     fill(run, make_prose)
     curate_corpus(recipe(run), run.store, run.progress)
     before, files = folder_hash(run), run.files()
-    for name in ("length.Length", "repetition.Repetition", "leaks.Leaks", "classifier.Classifier"):
+    for name in ("length.Length", "rules.Rules", "leaks.Leaks", "classifier.Classifier"):
         monkeypatch.setattr(f"filters.{name}.score", lambda *_: 1 / 0)
     report = what_if(recipe(run), run.store, ["length.min_words=100", "helpful.min_probability=0.9"])
     assert len(report.then["documents"].ids) < len(report.now["documents"].ids)
