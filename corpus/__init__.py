@@ -71,9 +71,10 @@ def rounds_left(store: Store, rounds: int) -> int:
 def import_rows(
     recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
 ) -> ImportReport:
-    """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
+    """Documents and chats from Parquet or JSONL; `skip_bad` counts beside the recipe's. See `corpus.imports`."""
     from corpus import imports, models
 
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     counters = models.token_counter(*base), models.chat_token_counter(*base)
-    return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)
+    settings = recipe.imports.model_copy(update={"skip_bad": skip_bad or recipe.imports.skip_bad})
+    return imports.import_rows(store, files, set_name, *counters, settings)

@@ -71,10 +71,10 @@ def check_failures(failed_fraction: float, max_failed_fraction: float) -> None:
 @app.command("import")
 def import_files(
     recipe: RecipeArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files, also .gz or .zst.")],
     set_name: Annotated[str, typer.Option("--as", metavar="SET", help="The set the rows belong to.")] = "imported",
     override: Overrides = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Keep rows that cannot be used apart.")] = False,
 ) -> None:
     """Bring in documents (`text`) or chats (`messages`, ShareGPT, prompt and response, ...) from Parquet or JSONL."""
     from corpus import import_rows
