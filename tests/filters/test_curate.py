@@ -56,7 +56,7 @@ def test_only_new_rows_are_scored(run, make_prose: Prose) -> None:
 def test_a_moved_threshold_reads_no_text(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(run, make_prose)
     curate_corpus(run.recipe(), run.store, run.progress)
-    monkeypatch.setattr("filters.judging.read_rows", None)
+    monkeypatch.setattr("filters.judging.stream_rows", None)
     recipe = run.recipe(curate={"filters": [{"length": {"min_words": 3}}, "repetition", "leaks"]})
     report = curate_corpus(recipe, run.store, run.progress)
     assert report.num_scored == 0
