@@ -233,10 +233,7 @@ class _Generation:
             plan = make_plan(self._recipe, plan.known)
         for wave, key in enumerate(plan.wave_keys):
             if wave and key not in plan.known.worn:
-                ids = self._store.rows(
-                    "SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? ORDER BY doc_id", [wave]
-                )
-                found = recurring_in(self._store, [str(row["doc_id"]) for row in ids], known_names(self._recipe))
+                found = recurring_in(self._store, known_names(self._recipe), first_waves=wave)
                 store_worn(self._store, wave, key, found)
                 known = replace(plan.known, worn=load_known(self._store).worn)
                 plan = make_plan(self._recipe, known)

@@ -22,8 +22,9 @@ from corpus.store import WritingStore
 from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 
-BATCH_CHARS = 16 << 20
-"""Characters of text that are counted and put into Arrow's form at a time; one row always fits."""
+BATCH_CHARS = 1 << 20
+"""Characters of text whose tokens are counted at a time (a tokenizer holds some 100 bytes a token); one row always
+fits."""
 PART_BYTES = 64 << 20
 """Rows are gathered in memory until they hold this (bytes, uncompressed), then they become a part."""
 _KEYS = {"documents": "doc_id", "chats": "chat_id", "rejected": "rejected_id"}
@@ -161,6 +162,7 @@ class _Adding:
         self._rows: list[dict[str, object]] = []
         self._num_chars = 0
         self._batches: list[pa.RecordBatch] = []
+        self._num_bytes = 0
 
     def take(self, row: dict[str, object], num_chars: int) -> None:
         """Add a row, now or with those that come."""
@@ -170,15 +172,16 @@ class _Adding:
         self._num_chars += num_chars
         if len(self._rows) >= BATCH_ROWS or self._num_chars >= BATCH_CHARS:
             self._make_batch()
-            if sum(batch.nbytes for batch in self._batches) >= PART_BYTES:
+            if self._num_bytes >= PART_BYTES:
                 self.write()
 
     def write(self) -> None:
         """Write what was taken."""
         self._make_batch()
-        self._writer.add_part(self._table.name, self._batches)
-        self.num_added += sum(batch.num_rows for batch in self._batches)
-        self._batches = []
+        rows = pa.Table.from_batches(self._batches, schema=self._table.schema)
+        self._batches, self._num_bytes = [], 0
+        self._writer.add_part(self._table.name, rows.combine_chunks())  # small batches would be small row groups
+        self.num_added += rows.num_rows
 
     def _make_batch(self) -> None:
         rows, self._rows, self._num_chars = self._rows, [], 0
@@ -186,7 +189,9 @@ class _Adding:
             for row, num_tokens in zip(rows, self._count(rows), strict=True):
                 row["num_tokens"] = num_tokens
         if rows:
-            self._batches.append(pa.RecordBatch.from_pylist(rows, schema=self._table.schema))
+            batch = pa.RecordBatch.from_pylist(rows, schema=self._table.schema)
+            self._batches.append(batch)
+            self._num_bytes += batch.nbytes
 
 
 def _rows(files: Sequence[Path], settings: Imports, tally: Tally) -> Iterator[_Read]:

@@ -103,10 +103,11 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
 
 def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
     """Count the names, openings and phrases that recur, unless that was done for just these documents."""
-    ids = [str(row["doc_id"]) for row in store.rows("SELECT doc_id FROM documents ORDER BY doc_id")]
+    ids = store.query("SELECT doc_id FROM documents ORDER BY doc_id").column("doc_id").to_pylist()
     key = content_id("recurring", ids)
+    del ids
     if store.current("recurring") != {"all": key}:
-        rows = as_rows(recurring_in(store, ids, known_names(recipe)), key)
+        rows = as_rows(recurring_in(store, known_names(recipe)), key)
         writer = store.writer("filters")
         writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
         writer.set_current("recurring", {"all": key})
