@@ -1,4 +1,4 @@
-"""The verbs that write a corpus: init, plan, generate, import."""
+"""The verbs that write a corpus: init, generate, import."""
 
 from __future__ import annotations
 
@@ -21,17 +21,6 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write them.")] = 
 
     recipe = write_starter(folder)
     show_result(f"wrote {recipe} and {recipe.with_name('spec.md')}; next: specmill run {recipe}")
-
-
-@app.command()
-def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
-    """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
-    from corpus import preview_run
-    from corpus.console import show_table
-    from corpus.recipe.file import load_recipe
-
-    for title, rows in preview_run(load_recipe(recipe, override or ())).tables():
-        show_table(title, rows)
 
 
 @app.command()
