@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from corpus.compose import EXTRA_TOKENS
+from corpus.ideas import LENGTHS
 from corpus.plans import Plan
 from corpus.store import Store
 
@@ -40,7 +41,7 @@ def measure(store: Store | None) -> Measured:
         "SELECT kind, purpose, sampling, sum(completion_tokens) AS tokens, count(*) AS num_calls, "
         "count(DISTINCT item_id) AS num_items FROM calls "
         "LEFT JOIN (SELECT DISTINCT brief_id, kind, sampling FROM all_briefs) ON brief_id = item_id "
-        "WHERE room = 'corpus' AND completion_tokens IS NOT NULL GROUP BY ALL"
+        "WHERE room = 'corpus' AND outcome NOT IN ('timeout', 'error') AND completion_tokens IS NOT NULL GROUP BY ALL"
     )
     written: dict[tuple[str, str], float] = defaultdict(float)
     hoped: dict[tuple[str, str], float] = defaultdict(float)
@@ -88,7 +89,7 @@ def unknown_calls(plan: Plan) -> Iterable[tuple[str, str, float]]:
     mean_words = sum(weights[name] * card.target_words for name, card in plan.cards.items()) / whole
     document = {
         "max_tokens": settings.max_tokens,
-        "target_words": mean_words * settings.length_scale,
+        "target_words": mean_words * settings.length_scale * sum(LENGTHS) / len(LENGTHS),
         "plan": settings.plan,
         "rewrite": settings.rewrite,
     }
