@@ -59,23 +59,25 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     """
     expected = {word.casefold() for name in known for word in _WORD.findall(name)}
     by_hash = {kind: np.zeros(1 << _HASH_BITS, dtype=np.uint16) for kind in ("name", "opening", "phrase")}
-    num_texts = 0
+    num_texts = most = 0
     for text in texts():
         num_texts += 1
         for kind, places in _places(text).items():
-            by_hash[kind][places] = np.minimum(by_hash[kind][places], _MOST - 1) + 1
+            counted = np.minimum(by_hash[kind][places], _MOST - 1) + 1
+            by_hash[kind][places] = counted
+            most = max(most, int(counted.max(initial=0)))
     least = max(MIN_DOCUMENTS, round(MIN_FRACTION * num_texts))
-    may_recur = {kind: counted >= min(least, _MOST) for kind, counted in by_hash.items()}
+    enough = min(least, _MOST)
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in by_hash}
-    if any(places.any() for places in may_recur.values()):
+    if most >= enough:
         for text in texts():
             words = _words(text)
-            starts = np.flatnonzero(may_recur["phrase"][_hashes(words)]) + OPENING_WORDS
+            starts = np.flatnonzero(by_hash["phrase"][_hashes(words)] >= enough) + OPENING_WORDS
             counts["phrase"].update({" ".join(words[start : start + PHRASE_WORDS]) for start in starts.tolist()})
-            names = (name for name in _names(text) if may_recur["name"][_text_hash(name)])
+            names = (name for name in _names(text) if by_hash["name"][_text_hash(name)] >= enough)
             counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
             opening = _opening(words)
-            if opening and may_recur["opening"][_text_hash(opening)]:
+            if opening and by_hash["opening"][_text_hash(opening)] >= enough:
                 counts["opening"][opening] += 1
     found = [
         Recurring(kind, text, count)
