@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,8 @@ def import_rows(
     from corpus import imports, models
 
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    counters = models.token_counter(*base), models.chat_token_counter(*base)
+    chat_counter = cache(lambda: models.chat_token_counter(*base))  # imports transformers: only where there are chats
     settings = recipe.imports.model_copy(update={"skip_bad": skip_bad or recipe.imports.skip_bad})
-    return imports.import_rows(store, files, set_name, *counters, settings)
+    return imports.import_rows(
+        store, files, set_name, models.token_counter(*base), lambda chats: chat_counter()(chats), settings
+    )
