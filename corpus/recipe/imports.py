@@ -15,4 +15,4 @@ class Imports(Section):
     as with `--skip-bad`; else one such row refuses the whole import."""
     max_text_chars: PositiveInt = 5_000_000
     """Longest text, or longest chat over all its turns (characters; ours: some eight times the 100,000 words at which
-    Gopher ends). A filter holds all word sequences of a text in memory, which takes about 0.3 kB a character."""
+    Gopher ends). A filter holds all word sequences of a text in memory, which takes about 0.1 kB a character."""
