@@ -69,7 +69,9 @@ def run(
         if "curate" in wanted:
             filters.curate_corpus(settings, store, progress)
             for _ in range(rounds_left(store, settings.generate.rounds) if generates else 0):
-                if not generate_corpus(settings, store, progress, top_up=True).num_new_seats:
+                with recorded(opened_run, "generate"):
+                    num_new_seats = generate_corpus(settings, store, progress, top_up=True).num_new_seats
+                if not num_new_seats:
                     break
                 filters.curate_corpus(settings, store, progress)
         if "mix" in wanted:
@@ -85,6 +87,22 @@ def run(
     if "report" in wanted:
         show_result(f"report: {write_report(store.root, arms)}")
     check_failures(failed_fraction, settings.generate.max_failed_fraction)
+
+
+@app.command()
+def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
+    """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
+    import eval as evaluation
+    import filters
+    from corpus import preview_run
+    from corpus.console import show_table
+    from corpus.recipe.file import load_recipe
+
+    loaded = load_recipe(recipe, override or ())
+    filters.check_settings(loaded)
+    evaluation.check_settings(loaded)
+    for title, rows in preview_run(loaded).tables():
+        show_table(title, rows)
 
 
 @app.command()

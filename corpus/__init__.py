@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,13 +82,16 @@ def rounds_left(store: Store, rounds: int) -> int:
 def import_rows(
     recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
 ) -> ImportReport:
-    """Documents and chats from Parquet or JSONL. See `corpus.imports`."""
+    """Documents and chats from Parquet or JSONL; `skip_bad` counts beside the recipe's. See `corpus.imports`."""
     from corpus import counting, imports, models
 
     counting.record_tokenizer(recipe, store)
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    counters = models.token_counter(*base), models.chat_token_counter(*base)
-    return imports.import_rows(store, files, set_name, *counters, skip_bad=skip_bad)
+    chat_counter = cache(lambda: models.chat_token_counter(*base))  # imports transformers: only where there are chats
+    settings = recipe.imports.model_copy(update={"skip_bad": skip_bad or recipe.imports.skip_bad})
+    return imports.import_rows(
+        store, files, set_name, models.token_counter(*base), lambda chats: chat_counter()(chats), settings
+    )
 
 
 def sent_prompts(root: Path, row_id: str) -> list[tuple[str, Sequence[Message]]]:

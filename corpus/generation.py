@@ -23,7 +23,7 @@ from corpus.plans import Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.recurring import known_names, recurring_in
 from corpus.stage import Progress, StageReport, Work, run_work
-from corpus.store import LAST_VERSION, Store, WritingStore
+from corpus.store import Store, WritingStore
 from corpus.waves import store_worn
 from corpus.writing import Effort, Job, Pen, missing_jobs
 
@@ -171,12 +171,7 @@ class _Generation:
             plan = make_plan(self._recipe, plan.known)
         for wave, key in enumerate(plan.wave_keys):
             if wave and key not in plan.known.worn:
-                ids = self._store.rows(
-                    f"SELECT doc_id FROM documents JOIN briefs USING (brief_id) WHERE wave < ? AND {LAST_VERSION} "
-                    "ORDER BY doc_id",
-                    [wave],
-                )
-                found = recurring_in(self._store, [str(row["doc_id"]) for row in ids], known_names(self._recipe))
+                found = recurring_in(self._store, known_names(self._recipe), first_waves=wave)
                 store_worn(self._store, wave, key, found)
                 known = replace(plan.known, worn=load_known(self._store).worn)
                 plan = make_plan(self._recipe, known)

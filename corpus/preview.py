@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.briefs import Brief, BriefsReport, compare_briefs, written_contexts
 from corpus.clauses import SpecReport, describe
+from corpus.documents import missing_rewrites
 from corpus.errors import StoreError
+from corpus.estimates import TOKENS_PER_WORD, Measured, estimate, expected, measure, outline_tokens, unknown_calls
 from corpus.generate_report import brief_rows, clause_rows
 from corpus.known import Known, load_known
 from corpus.mix_names import UnknownName, unknown_names
-from corpus.plans import library, make_plan
+from corpus.plans import Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.run import run_folder
 from corpus.store import Store, open_reader
+from corpus.writing import Effort
 
-TOKENS_PER_WORD = 1.35
-"""English prose under a byte-pair vocabulary of 50,000 entries: used until the run has measured its own yield."""
-MIN_MEASURED = 5
-"""Calls of a purpose from which its measured mean is used."""
+Call = tuple[str, str, float]
+"""Kind of brief, purpose, tokens expected."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Preview:
     spec: SpecReport
     briefs: BriefsReport
     estimated_tokens: Mapping[str, int]
-    """Tokens that the engine would write, by kind of brief."""
+    """Tokens that the engine would write, by kind of brief, and for the outline as far as its calls are known."""
     estimated_seconds: float | None
     """None where this run has measured no speed yet."""
     basis: str
@@ -70,12 +72,45 @@ def preview(recipe: Recipe) -> Preview:
         missing = [brief for brief in without if brief.brief_id not in given_up]
         num_given_up = len(without) - len(missing)
         compared = compare_briefs(store, plan.briefs, plan.num_unknown)
-    measured = _measured_tokens(store) if store else {}
-    tokens = _estimated_tokens(recipe, missing, measured)
+    measured = measure(store)
+    wanted = [*_wanted(missing), *unknown_calls(plan), *(_wanted_rewrites(recipe, store) if store else ())]
+    tokens = _by_kind(recipe, plan, wanted, measured)
     speed = _measured_speed(store) if store else None
-    basis = "this run's own calls" if measured else f"target lengths, {TOKENS_PER_WORD} tokens a word"
     seconds = sum(tokens.values()) / speed if speed else None
-    return Preview(spec, compared, tokens, seconds, basis, num_given_up, unknown_names(recipe))
+    return Preview(spec, compared, tokens, seconds, _basis(wanted, measured), num_given_up, unknown_names(recipe))
+
+
+def _wanted(missing: Sequence[Brief]) -> Iterator[Call]:
+    for brief in missing:
+        for purpose, tokens in expected(brief.kind, json.loads(brief.sampling)).items():
+            yield brief.kind, purpose, tokens
+
+
+def _wanted_rewrites(recipe: Recipe, store: Store) -> Iterator[Call]:
+    """Second versions of documents whose first one is there."""
+    for job, _ in missing_rewrites(store, Effort(recipe.generate.max_attempts)):
+        yield "document", "rewrite", expected("document", job.sampling)["rewrite"]
+
+
+def _by_kind(recipe: Recipe, plan: Plan, wanted: Sequence[Call], measured: Measured) -> dict[str, int]:
+    tokens = {"document": 0.0, "chat": 0.0}
+    if recipe.generate.preferences:
+        tokens["preference"] = 0.0
+    if plan.outline is not None:
+        tokens["outline"] = outline_tokens(plan, measured)
+    return {kind: round(count) for kind, count in {**tokens, **estimate(wanted, measured)}.items()}
+
+
+def _basis(wanted: Sequence[Call], measured: Measured) -> str:
+    """What the estimates rest on: purpose by purpose, as one may have been measured and another not."""
+    purposes = {(kind, purpose): None for kind, purpose, tokens in wanted if tokens}
+    known = [f"{kind} {purpose}" if kind != purpose else kind for kind, purpose in measured.factors]
+    guessed = [purpose for kind, purpose in purposes if (kind, purpose) not in measured.factors]
+    parts = [f"this run's own calls ({', '.join(sorted(known))})"] if known else []
+    if guessed or not known:
+        of = f" for {', '.join(dict.fromkeys(guessed))}" if known else ""
+        parts.append(f"target lengths, {TOKENS_PER_WORD} tokens a word, and half of the limits{of}")
+    return "; ".join(parts)
 
 
 def _existing(recipe: Recipe) -> Store | None:
@@ -83,23 +118,6 @@ def _existing(recipe: Recipe) -> Store | None:
         return open_reader(run_folder(recipe))
     except StoreError:
         return None
-
-
-def _estimated_tokens(recipe: Recipe, missing: Sequence[Brief], measured: Mapping[str, float]) -> dict[str, int]:
-    cards = library(recipe)
-    tokens = {"document": 0.0, "chat": 0.0}
-    for brief in missing:
-        if brief.genre is not None:
-            by_target = min(
-                cards[brief.genre].target_words * recipe.generate.length_scale * TOKENS_PER_WORD,
-                recipe.generate.max_tokens,
-            )
-            tokens["document"] += measured.get("document", by_target)
-        else:
-            tokens["chat"] += sum(
-                measured.get(kind, recipe.generate.chat_max_tokens / 2) for kind in ("question", "answer")
-            )
-    return {kind: round(count) for kind, count in tokens.items()}
 
 
 def _given_up(store: Store, max_attempts: int) -> set[str]:
@@ -111,21 +129,11 @@ def _given_up(store: Store, max_attempts: int) -> set[str]:
     return {str(row["item_id"]) for row in rows}
 
 
-def _measured_tokens(store: Store) -> dict[str, float]:
-    """Mean tokens of one item's calls, retries included, by purpose."""
-    rows = store.rows(
-        "SELECT purpose, sum(completion_tokens) / count(DISTINCT item_id) AS tokens FROM calls "
-        "WHERE room = 'corpus' AND completion_tokens IS NOT NULL GROUP BY purpose HAVING count(*) >= ?",
-        [MIN_MEASURED],
-    )
-    return {str(row["purpose"]): float(str(row["tokens"])) for row in rows}
-
-
 def _measured_speed(store: Store) -> float | None:
-    """Tokens written a second over this run's `generate` invocations, start-up included."""
+    """Tokens written a second over this run's generating, also within `run` and when interrupted, start-up included."""
     rows = store.rows(
         "SELECT (SELECT sum(completion_tokens) FROM calls WHERE room = 'corpus') / sum(seconds) AS speed "
-        "FROM invocations WHERE verb = 'generate' AND outcome = 'done' HAVING sum(seconds) > 0"
+        "FROM invocations WHERE verb = 'generate' HAVING sum(seconds) > 0"
     )
     speed = rows[0]["speed"] if rows else None
     return None if speed is None else float(str(speed))

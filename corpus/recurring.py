@@ -5,7 +5,9 @@ A model that writes thousands of texts returns to a few invented names and turns
 
 from __future__ import annotations
 
+import hashlib
 import re
+import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from corpus.recipe import Recipe
-from corpus.store import Store
-from corpus.store.identity import draw
+from corpus.store import LAST_VERSION, Store
 
 OPENING_WORDS = 5
 """Words of an opening."""
@@ -26,10 +27,10 @@ MIN_DOCUMENTS = 3
 """Documents that share something before it counts as recurring (documents)."""
 MIN_FRACTION = 0.02
 """Share of the documents that has to share it, too (fraction; ours)."""
-_BLOCK_ROWS = 4_096
+_BLOCK_ROWS = 512
 """Documents whose texts are in memory together."""
 _HASH_BITS = 22
-"""Places that phrases are counted by (2 to that power, 8 MiB): a text of 500 words takes one in 8,000."""
+"""Places that each kind is counted by (2 to that power, 8 MiB): a text of 500 words takes one in 8,000."""
 _MOST = (1 << 16) - 1
 _NAME = re.compile(r"(?<=[\w,;)\]] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
 """Capitalised words that do not begin a sentence."""
@@ -49,32 +50,35 @@ class Recurring:
 def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = ()) -> list[Recurring]:
     """What stands in at least `MIN_DOCUMENTS` texts and `MIN_FRACTION` of them, the most frequent first.
 
-    Memory does not grow with the number of texts: phrases are counted by hash first, and only those that can recur
-    are counted themselves.
+    Memory does not grow with the number of texts: all are counted by hash first, and only what can recur is counted
+    itself.
 
     Args:
         texts: gives the documents; called twice.
         known: names that belong there, such as the assistant's; phrases with one of them count all the same.
     """
     expected = {word.casefold() for name in known for word in _WORD.findall(name)}
-    counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("name", "opening", "phrase")}
-    by_hash = np.zeros(1 << _HASH_BITS, dtype=np.uint16)
-    num_texts = 0
+    by_hash = {kind: np.zeros(1 << _HASH_BITS, dtype=np.uint16) for kind in ("name", "opening", "phrase")}
+    num_texts = most = 0
     for text in texts():
         num_texts += 1
-        words = _words(text)
-        places = np.unique(_hashes(words))
-        by_hash[places] = np.minimum(by_hash[places], _MOST - 1) + 1
-        names = set(_NAME.findall(text))
-        counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
-        if len(words) >= OPENING_WORDS:
-            counts["opening"][" ".join(words[:OPENING_WORDS])] += 1
+        for kind, places in _places(text).items():
+            counted = np.minimum(by_hash[kind][places], _MOST - 1) + 1
+            by_hash[kind][places] = counted
+            most = max(most, int(counted.max(initial=0)))
     least = max(MIN_DOCUMENTS, round(MIN_FRACTION * num_texts))
-    if (by_hash >= min(least, _MOST)).any():
+    enough = min(least, _MOST)
+    counts: dict[str, Counter[str]] = {kind: Counter() for kind in by_hash}
+    if most >= enough:
         for text in texts():
             words = _words(text)
-            starts = np.flatnonzero(by_hash[_hashes(words)] >= min(least, _MOST)) + OPENING_WORDS
+            starts = np.flatnonzero(by_hash["phrase"][_hashes(words)] >= enough) + OPENING_WORDS
             counts["phrase"].update({" ".join(words[start : start + PHRASE_WORDS]) for start in starts.tolist()})
+            names = (name for name in _names(text) if by_hash["name"][_text_hash(name)] >= enough)
+            counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
+            opening = _opening(words)
+            if opening and by_hash["opening"][_text_hash(opening)] >= enough:
+                counts["opening"][opening] += 1
     found = [
         Recurring(kind, text, count)
         for kind, counter in counts.items()
@@ -89,9 +93,35 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(text.casefold())
 
 
+def _names(text: str) -> set[str]:
+    return set(_NAME.findall(text))
+
+
+def _opening(words: Sequence[str]) -> str:
+    """The first words; "" of a shorter text."""
+    return " ".join(words[:OPENING_WORDS]) if len(words) >= OPENING_WORDS else ""
+
+
+def _places(text: str) -> dict[str, NDArray[np.int64]]:
+    """Where a text is counted, by kind: each place once, and equal things in equal places."""
+    words = _words(text)
+    opening = _opening(words)
+    return {
+        "name": np.array(sorted({_text_hash(name) for name in _names(text)}), dtype=np.int64),
+        "opening": np.array([_text_hash(opening)] if opening else [], dtype=np.int64),
+        "phrase": np.unique(_hashes(words)),
+    }
+
+
+def _text_hash(text: str) -> int:
+    return zlib.crc32(text.encode()) & ((1 << _HASH_BITS) - 1)
+
+
 def _hashes(words: Sequence[str]) -> NDArray[np.int64]:
     """A place for each phrase after the opening; equal phrases have equal places."""
-    each = np.fromiter(map(_word_hash, words[OPENING_WORDS:]), dtype=np.uint64)
+    each = np.fromiter(
+        map(_word_hash, words[OPENING_WORDS:]), dtype=np.uint64, count=max(0, len(words) - OPENING_WORDS)
+    )
     num_phrases = len(each) - PHRASE_WORDS + 1
     if num_phrases <= 0:
         return np.zeros(0, dtype=np.int64)
@@ -103,7 +133,7 @@ def _hashes(words: Sequence[str]) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=1 << 16)
 def _word_hash(word: str) -> int:
-    return draw("word", word)
+    return int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
 
 
 def _without_overlaps(found: Iterable[Recurring]) -> Iterator[Recurring]:
@@ -117,14 +147,22 @@ def _without_overlaps(found: Iterable[Recurring]) -> Iterator[Recurring]:
             yield each
 
 
-def recurring_in(store: Store, doc_ids: Sequence[str], known: Iterable[str]) -> list[Recurring]:
-    """What recurs in these documents, whose texts are read a block at a time."""
+def recurring_in(store: Store, known: Iterable[str], first_waves: int | None = None) -> list[Recurring]:
+    """What recurs in the run's documents, whose texts are read a block at a time, twice.
+
+    Args:
+        store: the run.
+        known: see `count_recurring`.
+        first_waves: only documents that were written in the first this many waves (waves); None: all documents.
+    """
+    sql, parameters = f"SELECT text FROM documents WHERE {LAST_VERSION}", []
+    if first_waves is not None:
+        wanted = f"wave < ? AND {LAST_VERSION}"
+        sql, parameters = f"SELECT text FROM documents JOIN briefs USING (brief_id) WHERE {wanted}", [first_waves]
 
     def texts() -> Iterator[str]:
-        for start in range(0, len(doc_ids), _BLOCK_ROWS):
-            block = list(doc_ids[start : start + _BLOCK_ROWS])
-            rows = store.rows("SELECT text FROM documents WHERE doc_id IN (SELECT unnest(?))", [block])
-            yield from (str(row["text"]) for row in rows)
+        for batch in store.batches(sql, parameters, num_rows=_BLOCK_ROWS):
+            yield from batch.column(0).to_pylist()
 
     return count_recurring(texts, known)
 

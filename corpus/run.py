@@ -95,20 +95,27 @@ def open_run(
 
 @contextmanager
 def recorded(run: Run, verb: str) -> Iterator[None]:
-    """A step of `specmill run` that ends well, as a row of its own: estimates of time rest on these."""
+    """A step of `specmill run`, however it ends, as a row of its own: estimates of time rest on these."""
     started, clock = datetime.now(UTC).replace(tzinfo=None), time.monotonic()
-    yield
-    row: dict[str, object] = {
-        "invocation_id": content_id("invocation", verb, started.isoformat(), os.getpid()),
-        "verb": verb,
-        "recipe_hash": run.recipe.recipe_hash(),
-        "code_version": code_version(),
-        "machine": machine_name(),
-        "started": started,
-        "seconds": time.monotonic() - clock,
-        "outcome": "done",
-    }
-    run.store.writer("store").append({"invocations": [row]})
+    outcome = "interrupted"
+    try:
+        yield
+        outcome = "done"
+    except SpecmillError as error:
+        outcome = f"stopped: {type(error).__name__}"
+        raise
+    finally:
+        row: dict[str, object] = {
+            "invocation_id": content_id("invocation", verb, started.isoformat(), os.getpid()),
+            "verb": verb,
+            "recipe_hash": run.recipe.recipe_hash(),
+            "code_version": code_version(),
+            "machine": machine_name(),
+            "started": started,
+            "seconds": time.monotonic() - clock,
+            "outcome": outcome,
+        }
+        run.store.writer("store").append({"invocations": [row]})
 
 
 def _record(store: WritingStore, row: Mapping[str, object]) -> None:

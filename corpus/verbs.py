@@ -1,4 +1,4 @@
-"""The verbs that write a corpus, and the one that leads back from a row: init, plan, generate, import, trace."""
+"""The verbs that write a corpus, and the one that leads back from a row: init, generate, import, trace."""
 
 from __future__ import annotations
 
@@ -21,17 +21,6 @@ def init(folder: Annotated[Path, typer.Argument(help="Where to write them.")] = 
 
     recipe = write_starter(folder)
     show_result(f"wrote {recipe} and {recipe.with_name('spec.md')}; next: specmill run {recipe}")
-
-
-@app.command()
-def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
-    """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
-    from corpus import preview_run
-    from corpus.console import show_table
-    from corpus.recipe.file import load_recipe
-
-    for title, rows in preview_run(load_recipe(recipe, override or ())).tables():
-        show_table(title, rows)
 
 
 @app.command()
@@ -71,10 +60,10 @@ def check_failures(failed_fraction: float, max_failed_fraction: float) -> None:
 @app.command("import")
 def import_files(
     recipe: RecipeArgument,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Parquet or JSONL files, also .gz or .zst.")],
     set_name: Annotated[str, typer.Option("--as", metavar="SET", help="The set the rows belong to.")] = "imported",
     override: Overrides = None,
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave out rows that cannot be used.")] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Keep rows that cannot be used apart.")] = False,
 ) -> None:
     """Bring in documents (`text`) or chats (`messages`, ShareGPT, prompt and response, ...) from Parquet or JSONL."""
     from corpus import import_rows

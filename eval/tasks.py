@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -46,6 +46,9 @@ _KINDS: dict[str, _Kind[PerplexitySettings] | _Kind[PreferenceSettings]] = {
     "perplexity": _Kind(PerplexitySettings, load_texts),
     "preference": _Kind(PreferenceSettings, load_choices),
 }
+
+SETTINGS: Mapping[str, type[Section]] = {name: kind.settings for name, kind in _KINDS.items()}
+"""What a recipe may say of each task."""
 
 
 def make_tasks(recipe: Recipe) -> list[Task]:

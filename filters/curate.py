@@ -113,11 +113,12 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
 
 def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
     """Count the names, openings and phrases that recur, unless that was done for just these documents."""
-    rows = store.rows(f"SELECT doc_id FROM documents WHERE {LAST_VERSION} ORDER BY doc_id")
-    ids = [str(row["doc_id"]) for row in rows]
+    found = store.query(f"SELECT doc_id FROM documents WHERE {LAST_VERSION} ORDER BY doc_id")
+    ids = found.column("doc_id").to_pylist()
     key = content_id("recurring", ids)
+    del ids
     if store.current("recurring") != {"all": key}:
-        rows = as_rows(recurring_in(store, ids, known_names(recipe)), key)
+        rows = as_rows(recurring_in(store, known_names(recipe)), key)
         writer = store.writer("filters")
         writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
         writer.set_current("recurring", {"all": key})

@@ -27,24 +27,33 @@ class Gate:
         """The gate behind these filters."""
         return replace(self, before=(*self.before, *(one.filter_hash for one in filters)))
 
-    def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
-        """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names.
+    def condition(self, kind: Kind) -> str:
+        """SQL for whether a row of `kind` comes through, with the parameters of `parameters`.
 
         A document that was written anew does not: it would stand beside its second version as a duplicate.
         """
-        return store.rows(
-            f"""
-            SELECT {KEYS[kind]} AS id{columns and ","} {columns} FROM {kind}
-            WHERE $num_filters = (
-                SELECT count(*) FROM all_verdicts
-                WHERE all_verdicts.doc_id = {kind}.{KEYS[kind]} AND filter_hash IN (SELECT unnest($hashes))
+        is_wanted = LAST_VERSION if kind == "documents" else "true"
+        if not self.before:
+            return is_wanted
+        return f"""
+            {is_wanted} AND {KEYS[kind]} IN (
+                SELECT doc_id FROM all_verdicts
+                WHERE filter_hash IN (SELECT unnest($before))
                 AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))
+                GROUP BY doc_id HAVING count(*) = $num_before
             )
-            {f"AND {LAST_VERSION}" if kind == "documents" else ""}
-            ORDER BY id
-            """,
-            {"hashes": list(self.before), "num_filters": len(self.before), "unjudged": self.unjudged},
-        )
+        """
+
+    def parameters(self) -> dict[str, object]:
+        """What `condition` names."""
+        if not self.before:
+            return {}
+        return {"before": list(self.before), "num_before": len(self.before), "unjudged": self.unjudged}
+
+    def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
+        """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names."""
+        asked = f"{KEYS[kind]} AS id{columns and ','} {columns}"
+        return store.rows(f"SELECT {asked} FROM {kind} WHERE {self.condition(kind)} ORDER BY id", self.parameters())
 
     def ids(self, store: Store, kind: Kind) -> list[str]:
         """The ids of the rows that come through, sorted."""

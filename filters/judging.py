@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -12,8 +14,10 @@ from corpus.store import Store, WritingStore
 from corpus.store.schema import TABLES
 from filters.base import KINDS, Filter, Kind, Row, Score, TextFilter, Verdict
 from filters.gate import Gate
-from filters.rows import in_blocks, read_rows
+from filters.rows import KEYS, STREAMED_ROWS, stream_rows
 
+BLOCK_ROWS = 8_192
+"""Rows whose scores, or verdicts, become one part: what a kill costs, and what many parts would cost every query."""
 NOT_APPLICABLE = Verdict("keep", "not applicable")
 """A filter for documents says nothing against a chat, and the other way round."""
 NOT_REACHED = Verdict("keep", "not reached")
@@ -25,104 +29,152 @@ def score_missing(store: WritingStore, filters: Sequence[TextFilter], gate: Gate
 
     Returns the ids of the rows that lacked a score.
     """
-    by_hash = {scoring.scorer_hash: scoring for scoring in filters}
     scored: set[str] = set()
-    for kind, lacking in missing(store, "scores", list(by_hash)).items():
-        reached = set(gate.ids(store, kind)) if lacking else set()
-        scorers = {
-            row_id: [by_hash[made_by] for made_by in hashes if kind in by_hash[made_by].applies_to]
-            for row_id, hashes in lacking.items()
-            if row_id in reached
-        }
-        ids = [row_id for row_id, wanted in scorers.items() if wanted]
+    for kind in KINDS:
+        scorers = [scoring for scoring in filters if kind in scoring.applies_to]
+        lacking = Lacking(kind, "scores", tuple(scoring.scorer_hash for scoring in scorers), gate, only_reached=True)
+        ids = lacking.ids(store)
         if ids:
-            run_each(
-                f"score {kind}", in_blocks(ids), _scorer(store, kind, scorers), part_writer(store), progress=progress
-            )
-        scored |= set(ids)
+            blocks = range(-(-len(ids) // BLOCK_ROWS))
+            score = _scorer(stream_rows(store, kind, lacking.sql, lacking.parameters), scorers, len(blocks))
+            run_each(f"score {kind}", blocks, score, part_writer(store), progress=progress)
+        scored |= ids
     return scored
 
 
 def judge_missing(store: WritingStore, filters: Sequence[Filter], gate: Gate, progress: Progress) -> None:
     """Judge every row that has no verdict under a filter's present hash, from its scores alone."""
-    by_hash = {judging.filter_hash: judging for judging in filters}
-    for kind, lacking in missing(store, "verdicts", list(by_hash)).items():
-        if lacking:
-            judge = _judge(store, kind, by_hash, lacking, set(gate.ids(store, kind)))
-            run_each(f"judge {kind}", in_blocks(list(lacking)), judge, part_writer(store), progress=progress)
+    for kind in KINDS:
+        lacking = Lacking(kind, "verdicts", tuple(judging.filter_hash for judging in filters), gate)
+        num_rows = len(lacking.ids(store))
+        if num_rows:
+            blocks = range(-(-num_rows // BLOCK_ROWS))
+            judge = _judge(_scored_rows(store, lacking, filters), kind, dict(zip(lacking.hashes, filters, strict=True)))
+            run_each(f"judge {kind}", blocks, judge, part_writer(store), progress=progress)
 
 
-def missing(store: Store, table: str, hashes: Sequence[str]) -> dict[Kind, dict[str, list[str]]]:
-    """Which of the hashes have no row in `table` (scores or verdicts) yet, by kind and id, sorted by id."""
-    column = {"scores": "scorer_hash", "verdicts": "filter_hash"}[table]
-    found = store.query(
-        f"""
-        WITH found AS (
-            SELECT 'documents' AS kind, doc_id AS id FROM documents UNION ALL SELECT 'chats', chat_id FROM chats
-        )
-        SELECT kind, id, made_by FROM found CROSS JOIN (SELECT unnest($hashes) AS made_by)
-        WHERE NOT EXISTS (SELECT 1 FROM all_{table} AS made WHERE made.doc_id = id AND made.{column} = made_by)
-        ORDER BY id, made_by
-        """,
-        {"hashes": list(hashes)},
-    )
-    lacking: dict[Kind, dict[str, list[str]]] = {kind: {} for kind in KINDS}
-    for kind, row_id, made_by in zip(*(column.to_pylist() for column in found.columns), strict=True):
-        lacking[kind].setdefault(row_id, []).append(made_by)
-    return lacking
+@dataclass(frozen=True)
+class Lacking:
+    """The rows for which one of some hashes has no row in a table yet."""
+
+    kind: Kind
+    table: Literal["scores", "verdicts"]
+    hashes: tuple[str, ...]
+    gate: Gate
+    only_reached: bool = False
+    """Whether rows that do not come through the gate are left out."""
+
+    @property
+    def sql(self) -> str:
+        """A query for `id`, `lacking` (bit N: nothing was made by hash N) and `reached` (it comes through the gate)."""
+        column = {"scores": "scorer_hash", "verdicts": "filter_hash"}[self.table]
+        key, reached = KEYS[self.kind], self.gate.condition(self.kind)
+        return f"""
+            WITH made AS (
+                SELECT doc_id AS made_id, bit_or(1::BIGINT << (list_position($hashes, {column}) - 1)) AS bits
+                FROM all_{self.table} WHERE {column} IN (SELECT unnest($hashes)) GROUP BY doc_id
+            )
+            SELECT {key} AS id, $all_bits & ~coalesce(bits, 0) AS lacking, {reached} AS reached
+            FROM {self.kind} LEFT JOIN made ON made_id = {key}
+            WHERE lacking <> 0 {"AND reached" if self.only_reached else ""}
+        """
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What `sql` names."""
+        return {"hashes": list(self.hashes), "all_bits": (1 << len(self.hashes)) - 1, **self.gate.parameters()}
+
+    def ids(self, store: Store) -> set[str]:
+        """The ids of these rows."""
+        if not self.hashes:
+            return set()
+        return set(store.query(f"SELECT id FROM ({self.sql})", self.parameters).column("id").to_pylist())
 
 
-def _scorer(store: Store, kind: Kind, scorers: Mapping[str, Sequence[TextFilter]]) -> Callable[[Sequence[str]], Done]:
-    def score(ids: Sequence[str]) -> Done:
-        by_filter: dict[TextFilter, list[Row]] = {}
-        for row in read_rows(store, kind, ids):
-            for scoring in scorers[row.id]:
-                by_filter.setdefault(scoring, []).append(row)
-        made = [
-            score_row(row.id, scoring.name, scoring.scorer_hash, one)
-            for scoring, rows in by_filter.items()
-            for row, scores in zip(rows, scoring.score(rows), strict=True)
-            for one in scores
-        ]
+def missing(store: Store, table: Literal["scores", "verdicts"], hashes: Sequence[str]) -> dict[Kind, set[str]]:
+    """The ids of the rows for which one of the hashes has no row in `table` yet, by kind."""
+    return {kind: Lacking(kind, table, tuple(hashes), Gate("keep")).ids(store) for kind in KINDS}
+
+
+def _scorer(
+    rows: Iterator[list[tuple[Row, int]]], scorers: Sequence[TextFilter], num_blocks: int
+) -> Callable[[int], Done]:
+    """Scores the rows that come next, a block of them at a time."""
+
+    def score(block: int) -> Done:
+        made: list[dict[str, object]] = []
+        num_batches = BLOCK_ROWS // STREAMED_ROWS if block < num_blocks - 1 else None
+        for batch in islice(rows, num_batches):
+            for number, scoring in enumerate(scorers):
+                of_filter = [row for row, lacking in batch if lacking >> number & 1]
+                made += (
+                    score_row(row.id, scoring.name, scoring.scorer_hash, one)
+                    for row, scores in zip(of_filter, scoring.score(of_filter), strict=True)
+                    for one in scores
+                )
         return Done({"scores": made})
 
     return score
 
 
-def _judge(
-    store: Store, kind: Kind, by_hash: Mapping[str, Filter], lacking: Mapping[str, Sequence[str]], reached: Set[str]
-) -> Callable[[Sequence[str]], Done]:
-    def verdict(row_id: str, judging: Filter, scores: Mapping[str, Score]) -> Verdict:
+class _Scored(NamedTuple):
+    """What is known of one row when it is judged."""
+
+    id: str
+    lacking: int
+    """Bit N: filter N has not judged it."""
+    reached: bool
+    scores: dict[str, dict[str, Score]]
+    """By scorer and name."""
+
+
+def _scored_rows(store: Store, lacking: Lacking, filters: Sequence[Filter]) -> Iterator[_Scored]:
+    """The rows in the order of their ids, with their scores. DuckDB sorts: one pass, whatever order they lie in."""
+    sql = f"""
+        SELECT id, lacking, reached, scorer_hash, name, value, label, evidence
+        FROM ({lacking.sql}) LEFT JOIN (
+            SELECT doc_id, scorer_hash, name, value, label, evidence FROM all_scores
+            WHERE scorer_hash IN (SELECT unnest($scorers))
+        ) ON doc_id = id
+        ORDER BY id
+    """
+    parameters = {**lacking.parameters, "scorers": [judging.scorer_hash for judging in filters]}
+    before = None
+    for batch in store.batches(sql, parameters, num_rows=BLOCK_ROWS):
+        for row_id, bits, reached, made_by, *score in zip(*(c.to_pylist() for c in batch.columns), strict=True):
+            if before is None or before.id != row_id:
+                if before is not None:
+                    yield before
+                before = _Scored(row_id, bits, reached, {})
+            if made_by is not None:
+                before.scores.setdefault(made_by, {})[score[0]] = Score(*score)
+    if before is not None:
+        yield before
+
+
+def _judge(rows: Iterator[_Scored], kind: Kind, filters: Mapping[str, Filter]) -> Callable[[int], Done]:
+    """Judges the rows that come next, a block of them at a time."""
+
+    def verdict(row: _Scored, judging: Filter) -> Verdict:
         if kind not in judging.applies_to:
             return NOT_APPLICABLE
-        return judging.judge(scores) if row_id in reached else NOT_REACHED
+        return judging.judge(row.scores.get(judging.scorer_hash, {})) if row.reached else NOT_REACHED
 
-    def judge(ids: Sequence[str]) -> Done:
-        scored = {judging.scorer_hash for judging in by_hash.values()}
-        scores: dict[tuple[str, str], dict[str, Score]] = {}
-        for row in store.rows(
-            "SELECT doc_id, scorer_hash, name, value, label, evidence FROM all_scores "
-            "WHERE scorer_hash IN (SELECT unnest($hashes)) AND doc_id IN (SELECT unnest($ids))",
-            {"hashes": sorted(scored), "ids": list(ids)},
-        ):
-            name, value = str(row["name"]), cast("float | None", row["value"])
-            label, evidence = cast("str | None", row["label"]), cast("str | None", row["evidence"])
-            of_row = scores.setdefault((str(row["doc_id"]), str(row["scorer_hash"])), {})
-            of_row[name] = Score(name, value, label, evidence)
+    def judge(_: int) -> Done:
         made: list[dict[str, object]] = []
-        for row_id in ids:
-            for made_by in lacking[row_id]:
-                judging = by_hash[made_by]
-                found = verdict(row_id, judging, scores.get((row_id, judging.scorer_hash), {}))
-                made.append(
-                    {
-                        "doc_id": row_id,
-                        "filter": judging.name,
-                        "outcome": found.outcome,
-                        "reason": found.reason,
-                        "filter_hash": made_by,
-                    }
-                )
+        for row in islice(rows, BLOCK_ROWS):
+            for number, (made_by, judging) in enumerate(filters.items()):
+                if row.lacking >> number & 1:
+                    found = verdict(row, judging)
+                    made.append(
+                        {
+                            "doc_id": row.id,
+                            "filter": judging.name,
+                            "outcome": found.outcome,
+                            "reason": found.reason,
+                            "filter_hash": made_by,
+                        }
+                    )
         return Done({"verdicts": made})
 
     return judge

@@ -14,6 +14,8 @@ from filters.base import Kind, Row
 
 READ_ROWS = 2_048
 """Rows whose texts are in memory at a time: some 10 MB. Each block reads the text column once."""
+STREAMED_ROWS = 512
+"""Rows whose texts are in memory at a time where the text column is read once for all: few, as each may be long."""
 KEYS: Mapping[Kind, str] = {"documents": "doc_id", "chats": "chat_id"}
 """The column that holds the id, by table."""
 PAIRS: Mapping[Kind, str] = {
@@ -31,16 +33,14 @@ _CHAT_PROMPTS = (
     "preference_answer", "short_question", "short_answer_values", "short_answer_rules",
 )  # fmt: skip
 _BRIEF_FIELDS = ("idea", "description", "voice", "form", "realism", "avoid")
-_DOCUMENTS = """
-    SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
-        coalesce(sampling ->> 'opening', '') AS opening, documents.genre, family
-    FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = briefs.genre
-    WHERE doc_id IN (SELECT unnest($ids)) ORDER BY id
-"""
-_CHATS = """
-    SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats
-    WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
-"""
+_SELECT: Mapping[Kind, str] = {
+    "documents": """
+        SELECT doc_id AS id, text, brief_id, idea, description, voice, form, realism, avoid,
+            coalesce(sampling ->> 'opening', '') AS opening, documents.genre, family
+        FROM documents LEFT JOIN briefs USING (brief_id) LEFT JOIN genres ON genres.name = briefs.genre
+    """,
+    "chats": "SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats",
+}
 Item = TypeVar("Item")
 
 
@@ -52,8 +52,20 @@ def in_blocks(items: Sequence[Item], size: int = READ_ROWS) -> Iterator[Sequence
 
 def read_rows(store: Store, kind: Kind, ids: Sequence[str]) -> list[Row]:
     """The rows with these ids, sorted by id."""
-    found = store.rows(_DOCUMENTS if kind == "documents" else _CHATS, {"ids": list(ids)})
-    return [_document(row) if kind == "documents" else _chat(row) for row in found]
+    sql = f"FROM ({_SELECT[kind]}) WHERE id IN (SELECT unnest($ids)) ORDER BY id"
+    return [_row(kind, row) for row in store.rows(sql, {"ids": list(ids)})]
+
+
+def stream_rows(
+    store: Store, kind: Kind, chosen: str, parameters: Mapping[str, object]
+) -> Iterator[list[tuple[Row, int]]]:
+    """The rows that `chosen`, SQL with a column `id` and a number `lacking`, names: each with its number.
+
+    They come in the order they lie in, so that the texts are read once; `STREAMED_ROWS` are in memory at a time.
+    """
+    sql = f"FROM ({_SELECT[kind]}) JOIN ({chosen}) USING (id)"
+    for batch in store.batches(sql, parameters, num_rows=STREAMED_ROWS):
+        yield [(_row(kind, row), cast("int", row["lacking"])) for row in batch.to_pylist()]
 
 
 def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -61,6 +73,10 @@ def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[s
     for block in in_blocks(sorted(ids)):
         for row in read_rows(store, kind, block):
             yield row.id, f"{row.asked}\n\n{row.text}" if kind == "chats" else row.text
+
+
+def _row(kind: Kind, row: Mapping[str, object]) -> Row:
+    return _document(row) if kind == "documents" else _chat(row)
 
 
 def _document(row: Mapping[str, object]) -> Row:

@@ -101,9 +101,10 @@ def test_a_missing_spec_is_named(front: Front) -> None:
         ("curate: {filters: [judge]}", "judge: engine: Field required"),
     ],
 )
-def test_a_wrong_recipe_is_refused_by_run(front: Front, more: str, message: str) -> None:
+def test_a_wrong_recipe_is_refused_by_run_and_by_plan(front: Front, more: str, message: str) -> None:
     front.write(more)
-    assert message in front.refuses("run", front.recipe)
+    for verb in ("plan", "run"):
+        assert message in front.refuses(verb, front.recipe)
     assert not front.run_folder.exists()
 
 

@@ -22,6 +22,7 @@ from corpus.inspect.named import named_queries
 from corpus.recipe import Recipe
 from corpus.recipe.file import _section_in, load_recipe
 from corpus.store.schema import TABLES
+from eval.tasks import SETTINGS as TASKS
 from filters.registry import SETTINGS as FILTERS
 from filters.registry import TURNS
 
@@ -65,9 +66,10 @@ def reference() -> str:
         "there, they go in this one; the last two see only what every filter before them keeps.",
     ]
     for name in chain.from_iterable(TURNS):
-        lines += ["", f"### {name}", "", _first_line(FILTERS[name]), "", "| setting | default | what it is |"]
-        lines += ["| --- | --- | --- |"]
-        lines += [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(FILTERS[name])]
+        lines += settings(name, FILTERS[name])
+    lines += ["", "## Tasks", "", "Named in `eval.tasks`, alone or with settings, in the same form."]
+    for name, section in TASKS.items():
+        lines += settings(name, section)
     lines += [
         "",
         "## Tables",
@@ -85,6 +87,20 @@ def reference() -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings(name: str, section: type[BaseModel]) -> list[str]:
+    """What a recipe may say of one filter or task."""
+    head = [
+        "",
+        f"### {name}",
+        "",
+        _first_line(section),
+        "",
+        "| setting | default | what it is |",
+        "| --- | --- | --- |",
+    ]
+    return head + [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(section)]
+
+
 def _first_line(settings: type[BaseModel]) -> str:
     return (settings.__doc__ or "").splitlines()[0]
 
@@ -92,7 +108,7 @@ def _first_line(settings: type[BaseModel]) -> str:
 def test_every_filter_has_its_turn_and_its_place_in_the_reference() -> None:
     assert sorted(chain.from_iterable(TURNS)) == sorted(FILTERS)
     text = REFERENCE.read_text()
-    assert [name for name in FILTERS if f"### {name}\n" not in text] == []
+    assert [name for name in (*FILTERS, *TASKS) if f"### {name}\n" not in text] == []
 
 
 def test_the_reference_is_what_the_code_says() -> None:

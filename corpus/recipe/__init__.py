@@ -15,6 +15,7 @@ from corpus.recipe.curate import Curate, Duplicates
 from corpus.recipe.engine import EngineSettings
 from corpus.recipe.evaluate import Eval
 from corpus.recipe.generate import Generate, GenreSettings
+from corpus.recipe.imports import Imports
 from corpus.recipe.mix import Member, Mix, every_mix
 from corpus.recipe.spec import HoldOut, Spec
 from corpus.recipe.train import Lora, StageSettings, Train
@@ -28,6 +29,7 @@ __all__ = [
     "Generate",
     "GenreSettings",
     "HoldOut",
+    "Imports",
     "Lora",
     "Member",
     "Mix",
@@ -57,6 +59,8 @@ class Recipe(Section):
     """Other engines, by name: one that a filter asks, such as `judge`. One that nothing names is refused."""
     generate: Generate = Generate()
     """How many documents and chats, and how."""
+    imports: Imports = Imports()
+    """What becomes of imported rows that cannot be used."""
     curate: Curate = Curate()
     """Filters and duplicates."""
     mixes: dict[Name, Mix] = Field({})

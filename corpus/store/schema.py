@@ -101,6 +101,10 @@ _ALL = (
         extra=STRING,
     ),
     _table(
+        "rejected", "corpus", "rejected_id", None,
+        rejected_id=STRING, set=STRING, source=STRING, reason=STRING, detail=STRING, excerpt=STRING,
+    ),
+    _table(
         "scores", "filters", "doc_id,scorer_hash,name", "scorer_hash",
         doc_id=STRING, scorer=STRING, name=STRING, value=FLOAT, label=STRING, evidence=STRING, scorer_hash=STRING,
     ),

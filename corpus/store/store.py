@@ -47,14 +47,38 @@ class Store:
             return views.run_query(self._views.connection, sql, parameters)
         except duckdb.Error as error:
             self._views = None  # half of its views may be of another moment
-            corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
-            if corrupt:
-                raise parts.corrupt_error(corrupt[0], str(error)) from error
-            raise
+            raise self._explained(seen, error) from error
+
+    def batches(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), *, num_rows: int
+    ) -> Iterator[pa.RecordBatch]:
+        """`query` for an answer that is larger than memory: at most `num_rows` rows at a time.
+
+        It answers from the moment that the first batch is taken at, whatever is asked or written meanwhile.
+
+        Raises:
+            CorruptFileError: a part or a segment does not read back; batches before it may have been given.
+        """
+        seen = snapshot.take_snapshot(self.root)
+        if seen.faults:
+            raise seen.faults[0]
+        own = views.Views()
+        try:
+            own.show(seen, sql)
+            yield from views.run_in_batches(own.connection, sql, parameters, num_rows)
+        except duckdb.Error as error:
+            raise self._explained(seen, error) from error
+        finally:
+            own.close()
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, object]]:
         """`query`, as one dictionary a row."""
         return list(self.query(sql, parameters).to_pylist())
+
+    def _explained(self, seen: snapshot.Snapshot, error: duckdb.Error) -> Exception:
+        """The part that does not read back where there is one; else the error itself."""
+        corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
+        return parts.corrupt_error(corrupt[0], str(error)) if corrupt else error
 
     def current(self, table: str) -> dict[str, str]:
         """Hashes of the current recipe for a table, by scope; empty before any were set."""

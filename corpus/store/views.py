@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -241,3 +241,14 @@ def run_query(
     """Run one statement and take the whole answer."""
     values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
     return connection.sql(sql, params=values).to_arrow_table()
+
+
+def run_in_batches(
+    connection: duckdb.DuckDBPyConnection,
+    sql: str,
+    parameters: Sequence[object] | Mapping[str, object],
+    num_rows: int,
+) -> Iterator[pa.RecordBatch]:
+    """Run one statement and take the answer as it comes; nothing else may run on the connection until the end."""
+    values = dict(parameters) if isinstance(parameters, Mapping) else list(parameters)
+    yield from connection.sql(sql, params=values).to_arrow_reader(num_rows)

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from corpus.conversations import FORMS, BadRow, read_conversation
 from corpus.errors import DataError
-from corpus.imports import BATCH_ROWS, ImportReport, import_rows
+from corpus.import_files import BATCH_ROWS
+from corpus.imports import ImportReport, import_rows
+from corpus.recipe import Imports
 from corpus.store import open_reader, open_writer
 
 Messages = list[dict[str, str]]
@@ -166,7 +168,7 @@ def imported(folder: Path, *files: Path, skip_bad: bool = False) -> ImportReport
     with open_writer(folder / "run") as store:
         return import_rows(
             store, files, "mix", lambda texts: [len(text) for text in texts], lambda chats: [len(c) for c in chats],
-            skip_bad=skip_bad,
+            Imports(skip_bad=skip_bad),
         )  # fmt: skip
 
 
@@ -187,7 +189,7 @@ def test_each_kind_of_bad_row_is_counted_with_its_first_line(tmp_path: Path) -> 
         "no JSON object": (1, "rows.jsonl:5"),
     }
     assert (report.documents, report.chats, report.known) == (1, 1, 0)
-    assert dict(report.tables())["skipped"][0] == {"reason": "no assistant turn", "rows": 2, "first": "rows.jsonl:1"}
+    assert report.tables()[-1][1][0] == {"reason": "no assistant turn", "rows": 2, "first": "rows.jsonl:1"}
 
 
 def test_a_file_without_one_row_that_can_be_used_is_refused(tmp_path: Path) -> None:

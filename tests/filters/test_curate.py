@@ -56,7 +56,7 @@ def test_only_new_rows_are_scored(run, make_prose: Prose) -> None:
 def test_a_moved_threshold_reads_no_text(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(run, make_prose)
     curate_corpus(run.recipe(), run.store, run.progress)
-    monkeypatch.setattr("filters.judging.read_rows", None)
+    monkeypatch.setattr("filters.judging.stream_rows", None)
     recipe = run.recipe(curate={"filters": [{"length": {"min_words": 3}}, "rules", "leaks"]})
     report = curate_corpus(recipe, run.store, run.progress)
     assert report.num_scored == 0
@@ -204,3 +204,33 @@ def test_checking_finds_duplicates_out_of_date(run, make_prose: Prose, monkeypat
             curate_corpus(run.recipe(), run.store, run.progress)
     with pytest.raises(DataError, match=r"duplicates among the documents of .* are out of date"):
         check_curated(run.recipe(), run.store, "documents")
+
+
+def test_blocks_of_any_size_give_the_same_scores_and_verdicts(
+    run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(run, make_prose)
+    run.add_documents({f"more{index}": make_prose(index + 100) for index in range(9)})
+    everything = "SELECT {} FROM all_{} ORDER BY ALL"
+    made = {"scores": "doc_id, scorer, name, value, evidence", "verdicts": "doc_id, filter, outcome, reason"}
+    curate_corpus(run.recipe(), run.store, run.progress)
+    whole = {table: run.store.rows(everything.format(columns, table)) for table, columns in made.items()}
+    for table in made:
+        for part in (run.store.root / table).glob("*.parquet"):
+            part.unlink()
+    monkeypatch.setattr("filters.judging.BLOCK_ROWS", 4)
+    monkeypatch.setattr("filters.judging.STREAMED_ROWS", 2)
+    monkeypatch.setattr("filters.rows.STREAMED_ROWS", 2)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert {table: run.store.rows(everything.format(columns, table)) for table, columns in made.items()} == whole
+    assert len(list((run.store.root / "verdicts").glob("*.parquet"))) > 3
+
+
+def test_a_stream_answers_from_its_beginning_while_rows_are_written(run, make_prose: Prose) -> None:
+    run.add_documents({f"d{index}": make_prose(index) for index in range(5)})
+    stream = run.store.batches("SELECT doc_id FROM documents ORDER BY 1", num_rows=2)
+    found = next(stream).column(0).to_pylist()
+    run.add_documents({"later": make_prose(50)})
+    assert run.column("SELECT count(*) FROM documents") == [6]
+    found += [row_id for batch in stream for row_id in batch.column(0).to_pylist()]
+    assert found == [f"d{index}" for index in range(5)]
