@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import pyarrow as pa
+
 from corpus.store import Store
 from filters.base import Filter, Kind
 from filters.rows import KEYS
@@ -29,7 +31,11 @@ class Gate:
 
     def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
         """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names."""
-        return store.rows(
+        return list(self.table(store, kind, columns).to_pylist())
+
+    def table(self, store: Store, kind: Kind, columns: str = "") -> pa.Table:
+        """`rows`, as columns."""
+        return store.query(
             f"""
             SELECT {KEYS[kind]} AS id{columns and ","} {columns} FROM {kind}
             WHERE $num_filters = (

@@ -8,6 +8,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import TypeVar, cast
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 import prompts
 from corpus.store import Store
 from filters.base import Kind, Row
@@ -41,6 +45,12 @@ _CHATS = """
     SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats
     WHERE chat_id IN (SELECT unnest($ids)) ORDER BY id
 """
+_TURNS = "array_to_string([turn.content FOR turn IN messages IF turn.role {} 'assistant'], chr(10) || chr(10))"
+_TEXTS: Mapping[Kind, str] = {
+    "documents": "SELECT place, text FROM documents JOIN wanted ON doc_id = id",
+    "chats": f"SELECT place, {_TURNS.format('<>')} || chr(10) || chr(10) || {_TURNS.format('=')} AS text "
+    "FROM chats JOIN wanted ON chat_id = id",
+}
 Item = TypeVar("Item")
 
 
@@ -56,11 +66,16 @@ def read_rows(store: Store, kind: Kind, ids: Sequence[str]) -> list[Row]:
     return [_document(row) if kind == "documents" else _chat(row) for row in found]
 
 
-def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(id, text) of these rows in the order of their ids, block by block; of a chat, all turns."""
-    for block in in_blocks(sorted(ids)):
-        for row in read_rows(store, kind, block):
-            yield row.id, f"{row.asked}\n\n{row.text}" if kind == "chats" else row.text
+def read_texts(
+    store: Store, kind: Kind, ids: pa.Array | pa.ChunkedArray
+) -> Iterator[tuple[NDArray[np.int64], pa.Array]]:
+    """The texts of these rows, of a chat all turns: batches of places in `ids` and the texts there, in any order.
+
+    The table is read once, and no Python string is made.
+    """
+    wanted = pa.table({"place": np.arange(len(ids)), "id": ids})
+    for batch in store.stream(_TEXTS[kind], wanted, READ_ROWS):
+        yield batch["place"].to_numpy(), batch["text"]
 
 
 def _document(row: Mapping[str, object]) -> Row:

@@ -38,27 +38,54 @@ class Store:
         Raises:
             CorruptFileError: a part or a segment does not read back: no room decides on half of the rows.
         """
-        seen = snapshot.take_snapshot(self.root)
-        if seen.faults:
-            raise seen.faults[0]
+        seen = self._look()
         self._views = self._views or views.Views()
         try:
             self._views.show(seen, sql)
             return views.run_query(self._views.connection, sql, parameters)
         except duckdb.Error as error:
             self._views = None  # half of its views may be of another moment
-            corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
-            if corrupt:
-                raise parts.corrupt_error(corrupt[0], str(error)) from error
+            _blame_parts(seen, error)
             raise
+
+    def stream(self, sql: str, wanted: pa.Table, batch_rows: int) -> Iterator[pa.RecordBatch]:
+        """Answer SQL of ours batch by batch, without holding the answer. `wanted` is a table that the SQL may name.
+
+        Raises:
+            CorruptFileError: as `query`.
+        """
+        seen = self._look()
+        own = views.Views()  # an answer that is being read allows its connection no other question
+        try:
+            own.show(seen, sql)
+            own.connection.register("wanted", wanted)
+            yield from own.connection.sql(sql).to_arrow_reader(batch_rows)
+        except (duckdb.Error, pa.ArrowException) as error:
+            _blame_parts(seen, error)
+            raise
+        finally:
+            own.close()
 
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, object]]:
         """`query`, as one dictionary a row."""
         return list(self.query(sql, parameters).to_pylist())
 
+    def _look(self) -> snapshot.Snapshot:
+        seen = snapshot.take_snapshot(self.root)
+        if seen.faults:
+            raise seen.faults[0]
+        return seen
+
     def current(self, table: str) -> dict[str, str]:
         """Hashes of the current recipe for a table, by scope; empty before any were set."""
         return snapshot.read_current(self.root).get(table, {})
+
+
+def _blame_parts(seen: snapshot.Snapshot, error: Exception) -> None:
+    """Raise what a question failed of, if it was a part that does not read back."""
+    corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
+    if corrupt:
+        raise parts.corrupt_error(corrupt[0], str(error)) from error
 
 
 class WritingStore(Store):
