@@ -20,6 +20,7 @@ from filters.length import Length, LengthSettings
 from filters.repetition import Repetition, RepetitionSettings
 from filters.rubric import Rubric
 from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
+from filters.similar_texts import SimilarTexts, SimilarTextsSettings, read_documents
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
@@ -27,9 +28,10 @@ SETTINGS: Mapping[str, type[Section]] = {
     "leaks": LeaksSettings,
     "classifier": ClassifierSettings,
     "similar_questions": SimilarQuestionsSettings,
+    "similar_texts": SimilarTextsSettings,
     "judge": JudgeSettings,
 }
-TURNS = (("length", "repetition", "leaks", "classifier"), ("similar_questions",), ("judge",))
+TURNS = (("length", "repetition", "leaks", "classifier"), ("similar_questions", "similar_texts"), ("judge",))
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
 _PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
 
@@ -74,6 +76,8 @@ def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gat
             return Classifier(settings, train_classifier(settings, store, progress))
         case SimilarQuestionsSettings():
             return SimilarQuestions(settings, read_questions(store, gate), store.root / "embeddings")
+        case SimilarTextsSettings():
+            return SimilarTexts(settings, read_documents(store, gate), store.root / "embeddings")
         case JudgeSettings():
             return Judge(settings, recipe, Rubric(recipe, store), gate)
         case _:
