@@ -22,8 +22,8 @@ _MIX32_1, _MIX32_2 = np.uint32(0x85EBCA6B), np.uint32(0xC2B2AE35)
 _WORD_SEED, _WORD_FACTOR = np.uint64(0x243F6A8885A308D3), np.uint64(0xD6E8FEB86659FD93)
 _DIGEST_SEED = np.uint64(0x13198A2E03707344)
 _DIGEST_1, _DIGEST_2 = np.uint64(0xA0761D6478BD642F), np.uint64(0xE7037ED1A0B428DB)
-_U8, _U12, _U16, _U29, _U32, _U33 = (np.uint64(bits) for bits in (8, 12, 16, 29, 32, 33))
-_ZERO, _BLANK = np.uint64(0), np.uint64(0x20)
+_U29, _U32, _U33 = np.uint64(29), np.uint64(32), np.uint64(33)
+_ZERO = np.uint64(0)
 _TILE = 2_048
 """Shingles that meet one permutation after another while they lie in the nearest cache (8 kB)."""
 
@@ -51,78 +51,66 @@ def _code_point(data: Bytes, start: int, end: int) -> tuple[np.int64, int]:
 
 
 @compiled
-def _digest(data: Bytes, start: int, end: int, classes: Bytes, digest: Hashes) -> None:
-    """Hash a text with its runs of white space as one space, twice over eight bytes at a time."""
-    one, two, block = _DIGEST_SEED, ~_DIGEST_SEED, _ZERO
+def _digest(data: Bytes, start: int, end: int, classes: Bytes, folded: Bytes, digest: Hashes) -> None:
+    """Hash a text with its runs of white space as one space, twice over eight bytes at a time; `folded` is room."""
     num_bytes = 0
-    is_after_space = False
+    is_after_space = True  # what stands at the beginning goes
     place = start
     while place < end:
-        if data[place] < 0x80:
-            point, stop = np.int64(data[place]), place + 1
-        else:
-            point, stop = _code_point(data, place, end)
-        if classes[point] & SPACE:
-            is_after_space = True
-            place = stop
-            continue
-        if is_after_space and num_bytes:
-            place -= 1  # one byte more, which is not read but a blank
-        is_blank = is_after_space and num_bytes > 0
-        is_after_space = False
-        while place < stop:
-            block = (block << _U8) | (_BLANK if is_blank else np.uint64(data[place]))
-            is_blank = False
+        first = data[place]
+        if first < 0x80:
+            is_space = classes[first] & SPACE != 0
+            folded[num_bytes] = 0x20 if is_space else first
+            num_bytes += not (is_space and is_after_space)
+            is_after_space = is_space
             place += 1
-            num_bytes += 1
-            if num_bytes & 7 == 0:
-                one = (one ^ block) * _DIGEST_1
-                one ^= one >> _U32
-                two = (two + block) * _DIGEST_2
-                two ^= two >> _U29
-                block = _ZERO
-    one = (one ^ block) * _DIGEST_1
-    two = (two + block) * _DIGEST_2
+            continue
+        point, stop = _code_point(data, place, end)
+        if classes[point] & SPACE:
+            folded[num_bytes] = 0x20
+            num_bytes += not is_after_space
+            is_after_space = True
+        else:
+            is_after_space = False
+            for byte in range(place, stop):
+                folded[num_bytes] = data[byte]
+                num_bytes += 1
+        place = stop
+    if num_bytes and is_after_space:
+        num_bytes -= 1
+    for byte in range(num_bytes, num_bytes + 8):  # the last block is filled up
+        folded[byte] = 0
+    one, two = _DIGEST_SEED, ~_DIGEST_SEED
+    for block in folded[: (num_bytes + 7) // 8 * 8].view(np.uint64):
+        one = (one ^ block) * _DIGEST_1
+        one ^= one >> _U32
+        two = (two + block) * _DIGEST_2
+        two ^= two >> _U29
     digest[0] = _mixed(one ^ np.uint64(num_bytes))
     digest[1] = _mixed(two + np.uint64(num_bytes))
 
 
 @compiled
-def _extended(value: np.uint64, word: np.uint64, num_words: int, last: Hashes, leaving: np.uint64) -> np.uint64:
-    """The hash of a sequence moved on by one word; the first one leaves where `last` is full."""
-    slot = num_words % len(last)
-    value = value * _MULTIPLIER + word
-    if num_words >= len(last):
-        value -= last[slot] * leaving
-    last[slot] = word
-    return value
-
-
-@compiled
-def _with(word: np.uint64, point: np.int64) -> np.uint64:
-    """The hash of a word with one more character; its last step is `_mixed`."""
-    word = (word ^ np.uint64(point)) * _WORD_FACTOR
-    return word ^ (word >> _U32)
-
-
-@compiled
-def _shingle(  # noqa: C901 - one pass over the bytes
-    data: Bytes, start: int, end: int, folds: Places, classes: Bytes, is_folded: bool, last: Hashes, found: Hashes
+def _words(  # noqa: C901 - one pass over the bytes
+    data: Bytes, start: int, end: int, folds: Places, classes: Bytes, letters: Hashes, is_folded: bool, words: Hashes
 ) -> int:
-    """Hash the word sequences of a text into `found`, in order and with repeats; returns their number, or NOT_READ.
-
-    A sequence's hash is a polynomial over those of its words. `last` is room for the words of one sequence.
-    """
-    width = len(last)
-    leaving = _MULTIPLIER
-    for _ in range(width - 1):
-        leaving *= _MULTIPLIER
+    """Hash the words of a text into `words`, each a polynomial over its characters; their number, or NOT_READ."""
     num_words = 0
-    value, word = _ZERO, _WORD_SEED
+    word = _WORD_SEED
     is_in_word = False
     joint = np.int64(0)  # the apostrophe after a part of a word; it counts if another part follows
     place = start
     while place <= end:
+        letter = letters[data[place]] if place < end else _ZERO
+        if letter:
+            if joint:
+                word = word * _WORD_FACTOR + np.uint64(joint)
+                joint = np.int64(0)
+            while letter:
+                word = word * _WORD_FACTOR + letter
+                place += 1
+                letter = letters[data[place]] if place < end else _ZERO
+            is_in_word = True
         point, stop, kind = np.int64(0x20), place + 1, SPACE  # what ends the last word
         if place < end:
             if data[place] < 0x80:
@@ -140,28 +128,49 @@ def _shingle(  # noqa: C901 - one pass over the bytes
         place = stop
         if kind & WORD:
             if joint:
-                word = _with(word, joint)
+                word = word * _WORD_FACTOR + np.uint64(joint)
                 joint = np.int64(0)
-            word = _with(word, point)
+            word = word * _WORD_FACTOR + np.uint64(point)
             is_in_word = True
         elif kind & APOSTROPHE and is_in_word and not joint:
             joint = point
         else:
             if is_in_word:
-                value = _extended(value, _mixed(word), num_words, last, leaving)
+                words[num_words] = _mixed(word)
                 num_words += 1
-                if num_words >= width:
-                    found[num_words - width] = _mixed(value)
             if kind & ALONE:
-                value = _extended(value, _mixed(_with(_WORD_SEED, point)), num_words, last, leaving)
+                words[num_words] = _mixed(_WORD_SEED * _WORD_FACTOR + np.uint64(point))
                 num_words += 1
-                if num_words >= width:
-                    found[num_words - width] = _mixed(value)
             word, is_in_word, joint = _WORD_SEED, False, np.int64(0)
-    if 0 < num_words < width:
-        found[0] = _mixed(value)
-        return 1
-    return max(0, num_words - width + 1)
+    return num_words
+
+
+@compiled
+def _shingle(words: Hashes, num_words: int, shingle_words: int, found: Hashes) -> int:
+    """Hash the sequences of words into `found`, in order and with repeats: polynomials over their words."""
+    width = min(shingle_words, num_words)
+    if width <= 0:
+        return num_words
+    value, leaving = _ZERO, _MULTIPLIER
+    for index in range(width):
+        value = value * _MULTIPLIER + words[index]
+    for _ in range(width - 1):
+        leaving *= _MULTIPLIER
+    found[0] = _mixed(value)
+    for index in range(width, num_words):
+        value = value * _MULTIPLIER + words[index] - words[index - width] * leaving
+        found[index - width + 1] = _mixed(value)
+    return num_words - width + 1
+
+
+@compiled
+def _ascii_letters(folds: Places, classes: Bytes) -> Hashes:
+    """By byte, the character that a letter or digit of ASCII folds to; 0 for every other byte."""
+    letters = np.zeros(256, np.uint64)
+    for byte in range(0x80):
+        if classes[byte] & WORD:
+            letters[byte] = np.uint64(folds[byte])
+    return letters
 
 
 @compiled
@@ -184,16 +193,19 @@ def sign_texts(
     already, and no character of theirs is complex. A permutation is `factor * hash + addend`.
     """
     found = np.empty(_most_shingles(offsets), np.uint64)
+    folded = np.empty(2 * len(found) + 8, np.uint8)
+    letters = _ascii_letters(folds, classes)
     mixed = np.empty(_TILE, np.uint32)
-    last = np.empty(shingle_words, np.uint64)
+    words = np.empty(len(found), np.uint64)
     num_permutations = len(factors)
     for text in range(len(offsets) - 1):
         start, end = offsets[text], offsets[text + 1]
-        num_found = _shingle(data, start, end, folds, classes, is_folded, last, found)
+        num_words = _words(data, start, end, folds, classes, letters, is_folded, words)
+        num_found = _shingle(words, num_words, shingle_words, found)
         counts[text] = num_found
         if num_found == NOT_READ:
             continue
-        _digest(data, start, end, classes, digests[text])
+        _digest(data, start, end, classes, folded, digests[text])
         signature = signatures[text]
         signature[:] = np.uint32(0xFFFFFFFF)
         for first in range(0, num_found, _TILE):
@@ -217,11 +229,13 @@ def shingle_texts(
 ) -> Hashes:
     """The shingles of each text, repeats included, one text's after another's; fills in their numbers as above."""
     found = np.empty(_most_shingles(offsets), np.uint64)
-    last = np.empty(shingle_words, np.uint64)
+    letters = _ascii_letters(folds, classes)
+    words = np.empty(len(found), np.uint64)
     room = np.empty((offsets[-1] - offsets[0]) // 2 + 2 * len(offsets), np.uint64)
     total = 0
     for text in range(len(offsets) - 1):
-        num_found = _shingle(data, offsets[text], offsets[text + 1], folds, classes, is_folded, last, found)
+        num_words = _words(data, offsets[text], offsets[text + 1], folds, classes, letters, is_folded, words)
+        num_found = _shingle(words, num_words, shingle_words, found)
         counts[text] = num_found
         for index in range(num_found):
             room[total] = found[index]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from filters.characters import characters
 
 HASH = (
-    "multiply and xor-shift over the code points of a word, murmur3 finaliser, polynomial over the shingle, murmur3 "
+    "polynomial over the code points of a word, murmur3 finaliser, polynomial over the words of a shingle, murmur3 "
     "finaliser; MinHash takes the upper 32 bits"
 )
 """The hash function, in words; it goes into the hash of a pass.

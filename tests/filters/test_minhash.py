@@ -30,8 +30,7 @@ def one_shingle(shingle: tuple[str, ...]) -> int:
     for word in shingle:
         word_hash = 0x243F6A8885A308D3
         for character in word:
-            word_hash = ((word_hash ^ ord(character)) * 0xD6E8FEB86659FD93) & MASK
-            word_hash ^= word_hash >> 32
+            word_hash = (word_hash * 0xD6E8FEB86659FD93 + ord(character)) & MASK
         value = (value * 0x9E3779B97F4A7C15 + mixed(word_hash)) & MASK
     return mixed(value)
 
