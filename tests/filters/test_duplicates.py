@@ -110,7 +110,7 @@ def test_a_near_copy_is_measured_exactly_and_estimated(make_prose: Prose) -> Non
 
 def test_a_pair_below_the_threshold_is_no_duplicate(make_prose: Prose) -> None:
     text = make_prose(1, 200)
-    other = edited(text, 8, 0)
+    other = edited(text, 6, 0)
     exact = jaccard(text, other)
     assert 0.6 < exact < 0.8
     assert look({"a": text, "b": other}) == []
