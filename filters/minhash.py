@@ -229,11 +229,10 @@ def components(num_texts: int, first: Places | Sequence[int], second: Places | S
 
 @lru_cache
 def _permutations(num_permutations: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """The factors and addends of datasketch."""
-    from datasketch import MinHash
-
-    factors, addends = MinHash(num_perm=num_permutations, seed=1, scheme="affine32").permutations
-    return np.ascontiguousarray(factors, np.uint32), np.ascontiguousarray(addends, np.uint32)
+    """The factors and addends of datasketch's `affine32` with seed 1, without the second that importing it takes."""
+    draw = np.random.RandomState(1)  # whose numbers NumPy promises to keep
+    odd = 2 * draw.randint(0, 1 << 31, num_permutations, dtype=np.uint32) + 1
+    return odd.astype(np.uint32), draw.randint(0, 1 << 32, num_permutations, dtype=np.uint32)
 
 
 def _buffers(texts: pa.Array) -> tuple[Places, NDArray[np.uint8]]:

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "train": ("train", *GROUND_FLOOR),
     "eval": ("eval", "prompts", "train.scoring", *GROUND_FLOOR),
 }
-HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "fasttext", "sklearn", "scipy", "duckdb",
+HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "numba", "fasttext", "sklearn", "scipy", "duckdb",
          "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
 
 
