@@ -28,8 +28,8 @@ MAY_IMPORT = {
     "train": ("train", *GROUND_FLOOR),
     "eval": ("eval", "prompts", "train.scoring", *GROUND_FLOOR),
 }
-HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "numba", "fasttext", "sklearn", "scipy", "duckdb",
-         "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
+HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "fasttext", "sklearn", "scipy", "duckdb",
+         "numba", "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
 
 
 def files(*rooms: str) -> list[Path]:
