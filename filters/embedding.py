@@ -48,8 +48,9 @@ def embedding_folder(folder: str | None) -> Path:
         if (Path(place) / "model" / "config.json").is_file():
             return Path(place) / "model"
     raise SetupError(
-        f"similar_questions needs a model that comes with the package {PACKAGE}, which is not installed; install it "
-        "with: make setup, or give the filter a folder: similar_questions: {model: ./FOLDER}"
+        f"similar_questions and similar_texts need a model that comes with the package {PACKAGE}, which is not "
+        "installed; install it with: make setup, or give the filter a folder, such as "
+        "similar_questions: {model: ./FOLDER}"
     )
 
 

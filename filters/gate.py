@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import pyarrow as pa
+
 from corpus.store import LAST_VERSION, Store
 from filters.base import Filter, Kind
 from filters.rows import KEYS
@@ -52,8 +54,12 @@ class Gate:
 
     def rows(self, store: Store, kind: Kind, columns: str = "") -> list[dict[str, object]]:
         """The rows that come through, sorted by id: `id`, and what `columns` (SQL) names."""
+        return list(self.table(store, kind, columns).to_pylist())
+
+    def table(self, store: Store, kind: Kind, columns: str = "") -> pa.Table:
+        """`rows`, as columns."""
         asked = f"{KEYS[kind]} AS id{columns and ','} {columns}"
-        return store.rows(f"SELECT {asked} FROM {kind} WHERE {self.condition(kind)} ORDER BY id", self.parameters())
+        return store.query(f"SELECT {asked} FROM {kind} WHERE {self.condition(kind)} ORDER BY id", self.parameters())
 
     def ids(self, store: Store, kind: Kind) -> list[str]:
         """The ids of the rows that come through, sorted."""

@@ -18,6 +18,7 @@ from corpus.store import Store
 from corpus.store.identity import content_id, draw
 from corpus.store.parts import TEMPORARY, replace_durably, write_durably
 from filters import duplicates
+from filters.candidates import rows_among
 from filters.classifier_training import FOLDER
 from filters.fasttext_model import PREFIX, Labelled, Try, save, train
 from filters.folds import Origin, deal
@@ -113,8 +114,8 @@ def measure_fidelity(store: Store, judging: GenreFidelity) -> FidelityReport:
 def _origins(store: Store, columns: Sequence[Sequence[str | None]], alike: Duplicates) -> list[Origin]:
     """The documents with a genre, each with its brief, its parent and the cluster of its near-duplicates."""
     with_genre = [one for one in zip(*columns, strict=True) if one[1] is not None]
-    candidates = [duplicates.Candidate(str(doc_id), str(genre)) for doc_id, genre, _, _ in with_genre]
-    found = duplicates.find_duplicates(candidates, lambda ids: read_texts(store, "documents", ids), alike)
+    rows, read = rows_among(store, "documents", [str(doc_id) for doc_id, *_ in with_genre])
+    found = duplicates.find_duplicates(rows, read, alike)
     cluster_of = dict(zip(found.column("doc_id").to_pylist(), found.column("cluster_id").to_pylist(), strict=True))
     return [
         Origin(
@@ -148,7 +149,12 @@ def _train_folds(
     genres = list(folds.genres) if len(folds.genres) > 1 else []
     fold_of = folds.fold_of if genres else {}
     learned = _sample(settings, [one for one in origins if one.id in fold_of])
-    lines = {text_id: as_line(text) for text_id, text in read_texts(store, "documents", [one.id for one in learned])}
+    ids = pa.array([one.id for one in learned], pa.string())
+    lines = {
+        learned[place].id: as_line(text)
+        for places, texts in read_texts(store, "documents", ids)
+        for place, text in zip(places.tolist(), texts.to_pylist(), strict=True)
+    }
     labels = {genre: f"{PREFIX}{number}" for number, genre in enumerate(genres)}
     tries: list[Try] = []
     stage = "train genre_fidelity"

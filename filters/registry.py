@@ -23,6 +23,7 @@ from filters.length import Length, LengthSettings
 from filters.rubric import Rubric
 from filters.rules import Rules, RulesSettings
 from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
+from filters.similar_texts import SimilarTexts, SimilarTextsSettings, read_documents
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
@@ -31,9 +32,12 @@ SETTINGS: Mapping[str, type[Section]] = {
     "classifier": ClassifierSettings,
     "genre_fidelity": GenreFidelitySettings,
     "similar_questions": SimilarQuestionsSettings,
+    "similar_texts": SimilarTextsSettings,
     "judge": JudgeSettings,
 }
-TURNS = (("length", "rules", "leaks", "classifier", "genre_fidelity"), ("similar_questions",), ("judge",))
+TURNS = (
+    ("length", "rules", "leaks", "classifier", "genre_fidelity"), ("similar_questions", "similar_texts"), ("judge",)
+)  # fmt: skip
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
 _PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "rules": Rules, "leaks": Leaks}
 FILTERS: Mapping[str, type[Filter]] = {
@@ -41,6 +45,7 @@ FILTERS: Mapping[str, type[Filter]] = {
     "classifier": Classifier,
     "genre_fidelity": GenreFidelity,
     "similar_questions": SimilarQuestions,
+    "similar_texts": SimilarTexts,
     "judge": Judge,
 }
 """The filter of each name in `SETTINGS`."""
@@ -112,6 +117,8 @@ def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gat
             return make_genre_fidelity(settings, recipe.curate.duplicates, store, progress)
         case SimilarQuestionsSettings():
             return SimilarQuestions(settings, read_questions(store, gate), store.root / "embeddings")
+        case SimilarTextsSettings():
+            return SimilarTexts(settings, read_documents(store, gate), store.root / "embeddings")
         case JudgeSettings():
             return Judge(settings, recipe, Rubric(recipe, store), gate)
         case _:

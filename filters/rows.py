@@ -8,6 +8,10 @@ from functools import lru_cache
 from itertools import chain
 from typing import TypeVar, cast
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 import prompts
 from corpus.store import Store
 from filters.base import Kind, Row
@@ -41,6 +45,12 @@ _SELECT: Mapping[Kind, str] = {
     """,
     "chats": "SELECT chat_id AS id, messages, brief_id, question_kind, reasoning FROM chats",
 }
+_TURNS = "array_to_string([turn.content FOR turn IN messages IF turn.role {} 'assistant'], chr(10) || chr(10))"
+_TEXTS: Mapping[Kind, str] = {
+    "documents": "SELECT place, text FROM documents JOIN wanted ON doc_id = id",
+    "chats": f"SELECT place, {_TURNS.format('<>')} || chr(10) || chr(10) || {_TURNS.format('=')} AS text "
+    "FROM chats JOIN wanted ON chat_id = id",
+}
 Item = TypeVar("Item")
 
 
@@ -68,11 +78,16 @@ def stream_rows(
         yield [(_row(kind, row), cast("int", row["lacking"])) for row in batch.to_pylist()]
 
 
-def read_texts(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(id, text) of these rows in the order of their ids, block by block; of a chat, all turns."""
-    for block in in_blocks(sorted(ids)):
-        for row in read_rows(store, kind, block):
-            yield row.id, f"{row.asked}\n\n{row.text}" if kind == "chats" else row.text
+def read_texts(
+    store: Store, kind: Kind, ids: pa.Array | pa.ChunkedArray
+) -> Iterator[tuple[NDArray[np.int64], pa.Array]]:
+    """The texts of these rows, of a chat all turns: batches of places in `ids` and the texts there, in any order.
+
+    The table is read once, and no Python string is made.
+    """
+    wanted = pa.table({"place": np.arange(len(ids)), "id": ids})
+    for batch in store.batches(_TEXTS[kind], num_rows=READ_ROWS, wanted=wanted):
+        yield batch["place"].to_numpy(), batch["text"]
 
 
 def _row(kind: Kind, row: Mapping[str, object]) -> Row:

@@ -8,7 +8,12 @@ from collections.abc import Sequence
 
 # Chinese and Japanese are written without spaces: each of their characters counts as a word.
 _CJK = r"\u3040-\u30ff\u3400-\u9fff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+(?:['\u2019][^\W_{_CJK}]+)*")
+ALONE_PATTERN = f"[{_CJK}]"
+"""A character that is a word by itself."""
+WORD_PATTERN = rf"[^\W_{_CJK}]"
+"""A character of a word of several; apostrophes join two runs of them."""
+APOSTROPHES = "'\u2019"
+_WORD = re.compile(rf"{ALONE_PATTERN}|{WORD_PATTERN}+(?:[{APOSTROPHES}]{WORD_PATTERN}+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|(?<=[\u3002\uff01\uff1f])|\n+")
 
 

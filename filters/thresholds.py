@@ -11,18 +11,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import yaml
 
 from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from filters.base import KINDS, Kind
-from filters.curate import candidates_of, check_curated
+from filters.candidates import candidates
+from filters.curate import check_curated
 from filters.duplicates import find_duplicates
 from filters.gate import Gate
 from filters.registry import FILTERS, filter_of, read_one, read_settings
 from filters.replay import Replayed, read_scores, replay
-from filters.rows import read_rows, read_texts
+from filters.rows import read_rows
 
 NEAREST = 3
 """Examples on each side of a line."""
@@ -185,8 +188,10 @@ def _gave_way(recipe: Recipe, store: Store, rows: Replayed, kept: set[str], *, i
     if is_now or np.array_equal(rows.kept_now, rows.kept_then):
         found = store.query("SELECT doc_id, survivor_id FROM duplicates")
     else:
-        candidates = [one for one in candidates_of(store, rows.kind, Gate(recipe.curate.unjudged)) if one.id in kept]
-        found = find_duplicates(candidates, lambda ids: read_texts(store, rows.kind, ids), settings)
+        gate = Gate(recipe.curate.unjudged)
+        found_rows, read = candidates(store, rows.kind, gate, settings, store.current("scores"))
+        stays = pc.or_(pc.is_valid(found_rows["run"]), pc.is_in(found_rows["id"], pa.array(sorted(kept), pa.string())))
+        found = find_duplicates(found_rows.filter(stays), read, settings)
     pairs = zip(found.column("doc_id").to_pylist(), found.column("survivor_id").to_pylist(), strict=True)
     return {doc_id for doc_id, survivor_id in pairs if doc_id != survivor_id}
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from corpus.recipe import Duplicates, Recipe
 from corpus.store import Store
 from filters.base import Kind
-from filters.duplicates import Candidate, find_duplicates
-from filters.rows import KEYS, PAIRS, in_blocks, read_texts
+from filters.candidates import rows_among
+from filters.duplicates import find_duplicates
 from filters.sampling import Pick
 
 
@@ -25,29 +25,11 @@ class Clusters(NamedTuple):
 def clusters_among(recipe: Recipe, store: Store, kind: Kind, ids: Sequence[str]) -> Clusters:
     """The duplicate clusters of these rows: those of curation, else (`curate.duplicates: null`) looked for here."""
     if recipe.curate.duplicates is not None:
-        rows = store.rows("SELECT doc_id, cluster_id FROM duplicates")
-        return Clusters({str(row["doc_id"]): str(row["cluster_id"]) for row in rows}, "the duplicates of curation")
+        known = store.rows("SELECT doc_id, cluster_id FROM duplicates")
+        return Clusters({str(row["doc_id"]): str(row["cluster_id"]) for row in known}, "the duplicates of curation")
     settings = Duplicates()
-    key = KEYS[kind]
-    candidates: list[Candidate] = []
-    for block in in_blocks(sorted(ids)):
-        found = store.rows(
-            f"SELECT {key} AS id, set, clause_ids, {PAIRS[kind]} AS pair FROM {kind} "
-            f"WHERE {key} IN (SELECT unnest($ids)) ORDER BY id",
-            {"ids": list(block)},
-        )
-        candidates += [
-            Candidate(
-                str(row["id"]), str(row["set"]), tuple(cast("list[str] | None", row["clause_ids"]) or ()),
-                str(row["pair"]),
-            )
-            for row in found
-        ]  # fmt: skip
-
-    def read(wanted: Sequence[str]) -> Iterable[tuple[str, str]]:
-        return read_texts(store, kind, wanted)
-
-    table = find_duplicates(candidates, read, settings).select(["doc_id", "cluster_id"]).to_pylist()
+    rows, read = rows_among(store, kind, ids)
+    table = find_duplicates(rows, read, settings).select(["doc_id", "cluster_id"]).to_pylist()
     basis = (
         f"duplicates looked for in the mix alone, since curation does not: {settings.shingle_words}-word shingles, "
         f"Jaccard of at least {settings.min_jaccard}"

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dedup_texts import alike_pairs
 from diversity import ALONE, IDEAS, BothArms, without_idea
 from fakes.engine import FakeEngine
 from human_prose import python_prose
@@ -281,3 +282,15 @@ def test_rare_texts_are_made_of_natural_lines_and_break_the_rules_that_they_are_
         assert any(dropped[f"max_{rule}"]), rule
     assert any(dropped["min_mean_word_chars"])
     assert not any(dropped["max_words"])
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("ab"), max_size=9).map(" ".join), max_size=6), st.sampled_from([0.3, 0.5, 1.0])
+)
+def test_alike_pairs_are_those_of_comparing_every_two_texts(texts: list[str], min_jaccard: float) -> None:
+    sets = [{tuple(text.split()[start : start + 5]) for start in range(len(text.split()) - 4)} for text in texts]
+    expected = [
+        [one, two] for one, two in itertools.combinations(range(len(texts)), 2)
+        if sets[one] & sets[two] and len(sets[one] & sets[two]) >= min_jaccard * len(sets[one] | sets[two])
+    ]  # fmt: skip
+    assert sorted(alike_pairs(texts, min_jaccard).tolist()) == expected

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "eval": ("eval", "prompts", "train.scoring", *GROUND_FLOOR),
 }
 HEAVY = {"torch", "transformers", "vllm", "peft", "accelerate", "datasketch", "fasttext", "sklearn", "scipy", "duckdb",
-         "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
+         "numba", "pyarrow", "polars", "numpy", "aiohttp", "httpx", "statsmodels"}  # fmt: skip
 
 
 def files(*rooms: str) -> list[Path]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from corpus.errors import CorruptFileError, QueryError
+from corpus.inspect.difference import Difference, differences
 from corpus.inspect.look import Look, Row
 from corpus.store.identity import PREFIX
 
@@ -51,7 +52,9 @@ class Trace:
     scores: list[Row] = field(default_factory=list)
     verdicts: list[Row] = field(default_factory=list)
     duplicates: list[Row] = field(default_factory=list)
-    """Members of the clusters that the row is in."""
+    """Members of the clusters that the row is in, the row itself first, then survivors."""
+    differences: list[Difference] = field(default_factory=list)
+    """Of a row that gave way: what differs from the row that it matched, and from the one that survived it."""
     mixes: list[Row] = field(default_factory=list)
     num_made: int = 0
     """Documents and chats in all, where `made` holds only the first `MAX_ROWS`."""
@@ -88,6 +91,8 @@ def trace(root: Path, row_id: str) -> Trace:
                 f"ORDER BY {_ORDER['calls']}",
                 ids=_values(made, "call_id"), items=[*brief_ids, *made_ids],
             )  # fmt: skip
+        duplicates = _clusters(look, [*own, whole_id])
+        lost = [row for row in duplicates if row["doc_id"] == whole_id != row["survivor_id"] and not row["stale"]]
         clause_ids = [whole_id] if kind == "clause" else _listed([*made, *briefs], "clause_ids")
         return Trace(
             kind=kind,
@@ -98,7 +103,8 @@ def trace(root: Path, row_id: str) -> Trace:
             clauses=_by_key(look, "clauses", "clause_id", clause_ids),
             scores=_by_key(look, "scores", "doc_id", own),
             verdicts=_by_key(look, "verdicts", "doc_id", own),
-            duplicates=_clusters(look, [*own, whole_id]),
+            duplicates=duplicates,
+            differences=[found for row in lost for found in differences(look, row)],
             mixes=_by_key(look, "mixes", "doc_id", own),
             num_made=num_made,
             faults=tuple(look.faults),
@@ -165,7 +171,7 @@ def _clusters(look: Look, ids: list[str]) -> list[Row]:
         look,
         "SELECT * FROM all_duplicates WHERE cluster_id IN "
         "(SELECT cluster_id FROM all_duplicates WHERE list_contains($ids, doc_id) OR list_contains($ids, cluster_id)) "
-        "ORDER BY stale, doc_id <> survivor_id, doc_id",
+        "ORDER BY stale, NOT list_contains($ids, doc_id), doc_id <> survivor_id, doc_id",
         ids=ids,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from corpus.inspect.answers import plain
+from corpus.inspect.difference import Change, Difference
 from corpus.inspect.look import Row
 from corpus.inspect.trace import MAX_ROWS, Trace
 from corpus.inspect.visible import shortened, visible
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _TEXT_CHARS = 600
 _PEEK_CHARS = 160
+_SHOWN_CHANGES = 12
+"""Places where two texts differ that are shown."""
 _FEW = 3
 """Rows of one kind that are shown at length; of more, each gets one line."""
 
@@ -75,6 +78,8 @@ def render(trace: Trace) -> Tree:
     _add_lines(tree, "scores", trace.scores, _SCORE)
     _add_lines(tree, "verdicts", trace.verdicts, _VERDICT)
     _add_lines(tree, "cluster", trace.duplicates, _DUPLICATE)
+    for difference in trace.differences:
+        _add_difference(tree, difference)
     _add_lines(tree, "mixes", trace.mixes, _MIX)
     return tree
 
@@ -107,6 +112,35 @@ def _add_lines(tree: Tree, title: str, rows: Sequence[Row], names: Sequence[str]
     branch = tree.add(_line(title, f"{len(rows)}{more}"))
     for row in rows:
         branch.add(_line("", _fields(row, names) + _staleness(row)))
+
+
+def _add_difference(tree: Tree, found: Difference) -> None:
+    """The first changes, each on a line: [-this row's words-] {+the other's+}, with what stands around them."""
+    part = "matched and survivor" if found.is_survivor and found.is_matched else "matched"
+    branch = tree.add(_line(f"differs from {part if found.is_matched else 'survivor'}", found.other_id))
+    if found.changes is None:
+        branch.add(_line("", "its text is not there"))
+        return
+    branch.add(_line("", f"{len(found.changes)} places differ" if found.changes else "no word differs"))
+    for change in found.changes[:_SHOWN_CHANGES]:
+        branch.add(_change(change))
+    if len(found.changes) > _SHOWN_CHANGES:
+        branch.add(_line("and", f"{len(found.changes) - _SHOWN_CHANGES} more places"))
+
+
+def _change(change: Change) -> Text:
+    from rich.text import Text
+
+    removed, added = visible(_middle_out(change.removed)), visible(_middle_out(change.added))
+    parts: list[tuple[str, str]] = [(f"… {visible(change.before, '')} ", "")]
+    parts += [(f"[-{removed}-] ", "red")] if removed else []
+    parts += [(f"{{+{added}+}} ", "green")] if added else []
+    return Text.assemble(*parts, f"{visible(change.after, '')} …")
+
+
+def _middle_out(text: str) -> str:
+    """A long text by its beginning and end."""
+    return text if len(text) <= _PEEK_CHARS else f"{text[: _PEEK_CHARS // 2]} … {text[-_PEEK_CHARS // 2 :]}"
 
 
 def _fields(row: Row, names: Sequence[str]) -> str:

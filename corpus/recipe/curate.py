@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo
 
-from corpus.recipe.base import Section, Settings, model_beside_recipe
+from corpus.recipe.base import RecipePath, Section, Settings, model_beside_recipe
 
 
 def _filter_models_beside_recipe(
@@ -40,6 +40,10 @@ class Duplicates(Section):
     """Rows of one band: with 20 bands a pair of Jaccard 0.8 becomes a candidate with p = 0.998."""
     min_jaccard: float = Field(0.8, gt=0, le=1)
     """Exact Jaccard of the shingle sets from which two texts are near-duplicates (fraction)."""
+    score: str | None = Field(None, pattern=r"^[^.]+[.].+$")
+    """`FILTER.SCORE`, such as `judge.natural`: of equally rare members of a cluster the highest one survives."""
+    against: tuple[RecipePath, ...] = ()
+    """Folders of other runs: a row of this one gives way to a curated row of theirs that it is a duplicate of."""
 
 
 class Curate(Section):

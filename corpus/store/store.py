@@ -38,9 +38,7 @@ class Store:
         Raises:
             CorruptFileError: a part or a segment does not read back: no room decides on half of the rows.
         """
-        seen = snapshot.take_snapshot(self.root)
-        if seen.faults:
-            raise seen.faults[0]
+        seen = self._look()
         self._views = self._views or views.Views()
         try:
             self._views.show(seen, sql)
@@ -50,21 +48,27 @@ class Store:
             raise self._explained(seen, error) from error
 
     def batches(
-        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = (), *, num_rows: int
+        self,
+        sql: str,
+        parameters: Sequence[object] | Mapping[str, object] = (),
+        *,
+        num_rows: int,
+        wanted: pa.Table | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """`query` for an answer that is larger than memory: at most `num_rows` rows at a time.
 
-        It answers from the moment that the first batch is taken at, whatever is asked or written meanwhile.
+        `wanted` is a table that the SQL may name so. It answers from the moment that the first batch is taken at,
+        whatever is asked or written meanwhile.
 
         Raises:
             CorruptFileError: a part or a segment does not read back; batches before it may have been given.
         """
-        seen = snapshot.take_snapshot(self.root)
-        if seen.faults:
-            raise seen.faults[0]
+        seen = self._look()
         own = views.Views()
         try:
             own.show(seen, sql)
+            if wanted is not None:
+                own.connection.register("wanted", wanted)
             yield from views.run_in_batches(own.connection, sql, parameters, num_rows)
         except duckdb.Error as error:
             raise self._explained(seen, error) from error
@@ -74,6 +78,12 @@ class Store:
     def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[dict[str, object]]:
         """`query`, as one dictionary a row."""
         return list(self.query(sql, parameters).to_pylist())
+
+    def _look(self) -> snapshot.Snapshot:
+        seen = snapshot.take_snapshot(self.root)
+        if seen.faults:
+            raise seen.faults[0]
+        return seen
 
     def _explained(self, seen: snapshot.Snapshot, error: duckdb.Error) -> Exception:
         """The part that does not read back where there is one; else the error itself."""

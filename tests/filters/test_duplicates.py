@@ -1,35 +1,60 @@
 import itertools
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from dedup_texts import alike_pairs, made_documents
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.recipe import Duplicates
+from corpus.store.schema import TABLES
 from filters import minhash
-from filters.duplicates import Candidate, find_duplicates, pass_hash
+from filters.duplicates import CANDIDATES, find_duplicates, pass_hash
+from filters.text import words
 
 Prose = Callable[..., str]
 DEFAULT = Duplicates()
 
 
-def look(
-    texts: Mapping[str, str],
-    about: Duplicates = DEFAULT,
+def rows_of(
+    texts: Iterable[str],
     genres: Mapping[str, str] | None = None,
     clauses: Mapping[str, tuple[str, ...]] | None = None,
     pairs: Mapping[str, str] | None = None,
-) -> list[dict[str, object]]:
-    def read(ids: Sequence[str]) -> Iterable[tuple[str, str]]:
-        return [(text_id, texts[text_id]) for text_id in sorted(ids)]
-
-    genres, clauses, pairs = genres or {}, clauses or {}, pairs or {}
-    candidates = [
-        Candidate(text_id, genres.get(text_id, "memo"), clauses.get(text_id, ()), pairs.get(text_id))
+    scores: Mapping[str, float] | None = None,
+) -> pa.Table:
+    genres, clauses, pairs, scores = genres or {}, clauses or {}, pairs or {}, scores or {}
+    rows = [
+        {
+            "id": text_id, "genre": genres.get(text_id, "memo"), "clause_ids": clauses.get(text_id), "pair":
+            pairs.get(text_id), "score": scores.get(text_id), "run": text_id.rpartition(":")[0] or None,
+        }
         for text_id in texts
-    ]
-    return find_duplicates(candidates, read, about).to_pylist()
+    ]  # fmt: skip
+    return pa.Table.from_pylist(rows, schema=CANDIDATES)
+
+
+def look(
+    texts: Mapping[str, str], about: Duplicates = DEFAULT, **columns: Mapping[str, object]
+) -> list[dict[str, object]]:
+    def read(asked: pa.Table) -> Iterable[tuple[object, pa.Array]]:
+        """In batches of 7, the last one first."""
+        ids = asked["id"].to_pylist()
+        for start in reversed(range(0, len(ids), 7)):
+            found = [texts[text_id] for text_id in ids[start : start + 7]]
+            yield np.arange(start, start + len(found)), pa.array(found)
+
+    found = find_duplicates(rows_of(texts, **columns), read, about)
+    assert found.schema == TABLES["duplicates"].schema
+    return found.to_pylist()
+
+
+def jaccard(this: str, other: str) -> float:
+    sets = minhash.shingle_sets(pa.array([this, other]), 5)
+    return float(minhash.jaccards(np.array([0]), np.array([1]), sets)[0])
 
 
 def clusters(rows: Iterable[Mapping[str, object]]) -> set[frozenset[object]]:
@@ -51,15 +76,29 @@ def test_the_clusters_are_those_of_brute_force(make_prose: Prose) -> None:
     """400 texts, half of them edited copies: recall of the pairs at 0.8 or more, and no pair below."""
     texts = {f"o{seed:03d}": make_prose(seed, 200) for seed in range(200)}
     texts |= {f"c{seed:03d}": edited(texts[f"o{seed:03d}"], seed % 12, seed) for seed in range(200)}
-    shingles = {text_id: minhash.shingles(text, 5) for text_id, text in texts.items()}
+    shingles = {
+        text_id: set(zip(*(words(text)[n:] for n in range(5)), strict=False)) for text_id, text in texts.items()
+    }
     alike = {
-        frozenset(pair) for pair in itertools.combinations(texts, 2)
-        if minhash.jaccard(shingles[pair[0]], shingles[pair[1]]) >= 0.8
+        frozenset((one, two)) for one, two in itertools.combinations(texts, 2)
+        if len(shingles[one] & shingles[two]) >= 0.8 * len(shingles[one] | shingles[two])
     }  # fmt: skip
     assert 60 < len(alike) < 180
     found = clusters(look(texts))
     assert found <= alike  # here every cluster is a pair
     assert len(found) >= 0.99 * len(alike)
+
+
+def test_of_the_pairs_of_planted_copies_nearly_all_are_found_and_no_others() -> None:
+    """2,000 documents of 300 words, 600 of them copies with up to 5 % of the words replaced; truth by brute force."""
+    documents = next(made_documents(2000))
+    pairs = alike_pairs(documents, 0.8)
+    assert len(pairs) > 400
+    found = look({f"{place:04d}": text for place, text in enumerate(documents)})
+    cluster = {int(str(row["doc_id"])): row["cluster_id"] for row in found}
+    is_found = [cluster.get(one, one) == cluster.get(two, two) for one, two in pairs.tolist()]
+    assert sum(is_found) >= 0.99 * len(pairs)
+    assert set(cluster) <= set(pairs.ravel().tolist())
 
 
 def test_exact_copies_differ_in_white_space_only(make_prose: Prose) -> None:
@@ -76,7 +115,7 @@ def test_a_near_copy_is_measured_exactly_and_estimated(make_prose: Prose) -> Non
     text = make_prose(1, 200)
     rows = look({"a": text, "b": edited(text, 2, 0)})
     assert {row["kind"] for row in rows} == {"near"}
-    exact = minhash.jaccard(minhash.shingles(text, 5), minhash.shingles(edited(text, 2, 0), 5))
+    exact = jaccard(text, edited(text, 2, 0))
     assert rows[0]["jaccard"] == exact >= 0.8
     assert rows[0]["estimated_jaccard"] == pytest.approx(exact, abs=0.15)
     assert rows[0]["band"] in range(20)
@@ -84,8 +123,8 @@ def test_a_near_copy_is_measured_exactly_and_estimated(make_prose: Prose) -> Non
 
 def test_a_pair_below_the_threshold_is_no_duplicate(make_prose: Prose) -> None:
     text = make_prose(1, 200)
-    other = edited(text, 8, 0)
-    exact = minhash.jaccard(minhash.shingles(text, 5), minhash.shingles(other, 5))
+    other = edited(text, 6, 0)
+    exact = jaccard(text, other)
     assert 0.6 < exact < 0.8
     assert look({"a": text, "b": other}) == []
     assert len(look({"a": text, "b": other}, Duplicates(min_jaccard=exact))) == 2
@@ -96,8 +135,7 @@ def test_a_chain_is_one_cluster_and_each_member_names_its_neighbour(make_prose: 
     b = [*a[:-20], *make_prose(2, 20).split()]
     c = [*make_prose(3, 20).split(), *b[20:]]
     texts = {"a": " ".join(a), "b": " ".join(b), "c": " ".join(c)}
-    shingles = {text_id: minhash.shingles(text, 5) for text_id, text in texts.items()}
-    assert minhash.jaccard(shingles["a"], shingles["c"]) < 0.8
+    assert jaccard(texts["a"], texts["c"]) < 0.8
     rows = look(texts)
     assert clusters(rows) == {frozenset("abc")}
     assert {row["doc_id"]: row["matched_id"] for row in rows} | {"b": "-"} == {"a": "b", "b": "-", "c": "b"}
@@ -111,6 +149,27 @@ def test_the_survivor_is_of_the_rarest_genre_then_of_the_rarest_clause_then_the_
     clauses = {"a": ("often",), "b": ("often", "seldom"), "c": ("often",), "x": ("often",)}
     assert {row["survivor_id"] for row in look(texts, clauses=clauses)} == {"b"}
     assert {row["survivor_id"] for row in look(texts)} == {"a"}
+    assert {row["survivor_id"] for row in look(texts, scores={"a": 0.2, "b": 0.9, "c": 0.5})} == {"b"}
+    assert {row["survivor_id"] for row in look(texts, scores={"b": -1.0})} == {"b"}  # better than none
+    assert {row["survivor_id"] for row in look(texts, clauses=clauses, scores={"a": 1.0})} == {"b"}
+    assert {row["survivor_id"] for row in look(texts, genres=common, scores={"a": 1.0})} == {"c"}
+
+
+def test_rows_give_way_to_one_of_another_run_which_gets_no_row_itself(make_prose: Prose) -> None:
+    text = make_prose(1, 200)
+    texts = {"a": text, "b": edited(text, 2, 0), "c": make_prose(2), "d": make_prose(3), "e": make_prose(3)}
+    texts |= {"old:a": edited(text, 1, 1), "old:x": make_prose(4), "old:y": make_prose(4)}
+    rows = {row["doc_id"]: row for row in look(texts, genres={"a": "rare"})}
+    assert {row_id: row["survivor_id"] for row_id, row in rows.items()} == {
+        "a": "old:a", "b": "old:a", "d": "d", "e": "d",
+    }  # fmt: skip
+    assert rows["a"]["matched_id"] == "old:a"
+    assert clusters(look({name: texts[name] for name in "abcde"})) == {frozenset("ab"), frozenset("de")}
+
+
+def test_a_row_that_stands_in_both_runs_gives_way(make_prose: Prose) -> None:
+    rows = look({"a": make_prose(1), "old:a": make_prose(1)})
+    assert [(row["doc_id"], row["survivor_id"], row["matched_id"]) for row in rows] == [("a", "old:a", "old:a")]
 
 
 TWINS = {"a": "a", "thinking a": "a"}
@@ -180,10 +239,14 @@ def test_the_order_of_the_input_changes_nothing(order: list[int]) -> None:
 
 
 def test_the_pass_is_named_by_settings_and_ids_in_any_order() -> None:
-    one, two = Candidate("a", "memo"), Candidate("b", "memo")
-    assert pass_hash([one, two], DEFAULT) == pass_hash([two, one], DEFAULT)
-    assert pass_hash([one], DEFAULT) != pass_hash([one, two], DEFAULT)
-    assert pass_hash([one], DEFAULT) != pass_hash([one], Duplicates(bands=10))
+    rows = rows_of("abc", scores={"a": 0.5})
+    assert pass_hash(rows, DEFAULT) == pass_hash(rows.take([2, 0, 1]), DEFAULT)
+    assert pass_hash(rows[:2], DEFAULT) != pass_hash(rows, DEFAULT)
+    assert pass_hash(rows[1:], DEFAULT) == pass_hash(rows_of("bc"), DEFAULT)
+    assert pass_hash(rows, DEFAULT) != pass_hash(rows_of("abc", scores={"a": 0.6}), DEFAULT)
+    assert pass_hash(rows_of(["ab", "c"]), DEFAULT) != pass_hash(rows_of(["a", "bc"]), DEFAULT)
+    assert pass_hash(rows, DEFAULT) != pass_hash(rows, Duplicates(bands=10))
+    assert pass_hash(rows, DEFAULT) == pass_hash(rows, Duplicates(against=("elsewhere/run",)))
 
 
 def test_the_default_bands_catch_a_pair_of_jaccard_point_eight_nearly_always() -> None:

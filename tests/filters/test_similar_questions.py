@@ -11,9 +11,9 @@ import pytest
 
 from corpus.errors import SetupError
 from corpus.store.identity import draw
-from filters import curate_corpus, similar_questions
+from filters import curate_corpus, similar
 from filters.embedding import embed, embedding_folder
-from filters.similar_questions import nearest_before
+from filters.similar import nearest_before
 
 PARAPHRASES = ("How do I reset my password?", "What is the way to reset my password?")
 OTHERS = (
@@ -78,7 +78,7 @@ def test_a_long_text_is_read_up_to_its_256th_token() -> None:
 
 @pytest.mark.parametrize("block_rows", [1, 4, 100])
 def test_the_nearest_before_is_that_of_brute_force(monkeypatch: pytest.MonkeyPatch, block_rows: int) -> None:
-    monkeypatch.setattr(similar_questions, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(similar, "_BLOCK_ROWS", block_rows)
     vectors = np.random.default_rng(0).normal(size=(23, 5)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     found = nearest_before(vectors)
