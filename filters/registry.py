@@ -13,25 +13,48 @@ from corpus.stage import Progress
 from corpus.store import Store
 from filters.base import Filter, TextFilter
 from filters.classifier import Classifier, ClassifierSettings, train_classifier
+from filters.contamination import Contamination, ContaminationSettings
+from filters.eval_texts import clause_texts, held_out_clauses, own_files, read_items, shown_clauses
 from filters.gate import Gate
+from filters.identity import Identity, IdentitySettings
 from filters.judge import Judge, JudgeSettings
+from filters.language import Language, LanguageSettings
+from filters.language_model import load_language_model
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
+from filters.refusal import Refusal, RefusalSettings
 from filters.repetition import Repetition, RepetitionSettings
 from filters.rubric import Rubric
 from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
+from filters.spec_copying import SpecCopying, SpecCopyingSettings
+from filters.truncated import Truncated, TruncatedSettings
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
     "repetition": RepetitionSettings,
     "leaks": LeaksSettings,
+    "refusal": RefusalSettings,
+    "truncated": TruncatedSettings,
+    "identity": IdentitySettings,
+    "language": LanguageSettings,
+    "spec_copying": SpecCopyingSettings,
+    "contamination": ContaminationSettings,
     "classifier": ClassifierSettings,
     "similar_questions": SimilarQuestionsSettings,
     "judge": JudgeSettings,
 }
-TURNS = (("length", "repetition", "leaks", "classifier"), ("similar_questions",), ("judge",))
+TURNS = (
+    (
+        *("length", "repetition", "leaks", "refusal", "truncated", "identity", "language", "spec_copying"),
+        *("contamination", "classifier"),
+    ),
+    ("similar_questions",),
+    ("judge",),
+)
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
-_PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "repetition": Repetition, "leaks": Leaks}
+_PLAIN: Mapping[str, type[TextFilter]] = {
+    "length": Length, "repetition": Repetition, "leaks": Leaks, "refusal": Refusal, "truncated": Truncated,
+}  # fmt: skip
 
 
 def read_settings(recipe: Recipe) -> dict[str, Section]:
@@ -62,14 +85,27 @@ def make_filters(
     A classifier is trained, or loaded where it was trained before.
 
     Raises:
-        RecipeError: a classifier's SQL does not give ids.
-        SetupError: the model that questions are compared with is not installed.
+        RecipeError: a classifier's SQL does not give ids, a language is not known.
+        DataError: a file that a filter names is not there or not what it should be.
+        SetupError: the model that questions are compared with, or that tells languages, is not installed.
     """
     return [_make_filter(name, settings[name], recipe, store, gate, progress) for name in settings]
 
 
 def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gate: Gate, progress: Progress) -> Filter:
     match settings:
+        case LanguageSettings():
+            return Language(settings, load_language_model(settings.model_file, settings.language))
+        case IdentitySettings():
+            names = (recipe.spec.model_name, recipe.spec.provider_name) if recipe.spec else (None, None)
+            return Identity(settings, *names)
+        case SpecCopyingSettings():
+            return SpecCopying(settings, clause_texts(store))
+        case ContaminationSettings():
+            files = [*(own_files() if settings.own_items else ()), *settings.files]
+            texts = [text for file in files for text in read_items(file)]
+            texts += held_out_clauses(store) if settings.held_out_clauses else []
+            return Contamination(settings, texts, shown_clauses(store))
         case ClassifierSettings():
             return Classifier(settings, train_classifier(settings, store, progress))
         case SimilarQuestionsSettings():
