@@ -25,7 +25,7 @@ KNOWN = Path(__file__).parent / "known_assistants.yaml"
 
 _ABOUT_AI = re.compile(
     r"\b(?:AI|A\.I\.|artificial intelligence|(?:virtual |digital )?assistants?|chat ?bots?|language[- ]models?|LLMs?|"
-    r"trained|prompt(?:ed)?|knowledge cut-?off)\b",
+    r"prompt(?:ed)?|knowledge cut-?off)\b",
     re.IGNORECASE,
 )
 """What makes a name that is also a person's or a word an assistant's."""
