@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import Field, NonNegativeInt
@@ -21,6 +22,9 @@ from corpus.recipe import Section
 from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.text import snippet
 
+Speaker = Literal["assistant", "named", "anybody"]
+"""Who may say it: only an assistant; who has an assistant's name and no person's; a person as well."""
+
 KNOWN = Path(__file__).parent / "known_assistants.yaml"
 
 _ABOUT_AI = re.compile(
@@ -29,6 +33,8 @@ _ABOUT_AI = re.compile(
     re.IGNORECASE,
 )
 """What makes a name that is also a person's or a word an assistant's."""
+_OFFERS_HELP = re.compile(r"\W*(?:how (?:can|may) i (?:help|assist)|what can i do for you)", re.IGNORECASE)
+"""What an assistant says next."""
 _DENIED = re.compile(
     r"\b(?:not|never|n't|if|whether|whoever|unlike|instead of|rather than|as though)\W+(?:\w+\W+){0,3}\Z"
 )
@@ -141,14 +147,15 @@ class Identity(TextFilter):
         ]
 
     def _stated(self, text: str, is_answer: bool) -> Iterator[re.Match[str]]:
-        for pattern, needs_context in self._claims:
+        for pattern, speaker in self._claims:
             for found in pattern.finditer(text):
                 start = max(text.rfind(mark, 0, found.start()) for mark in ".!?\n") + 1
                 end = min(
                     (place for mark in ".!?\n" if (place := text.find(mark, found.end())) >= 0), default=len(text)
                 )
-                is_plain = not needs_context and found["name"].casefold() not in self._also
-                about = is_plain or is_answer or _ABOUT_AI.search(text, start, end)
+                is_name = speaker == "named" and found["name"].casefold() not in self._also
+                is_plain = speaker == "assistant" or is_name
+                about = is_plain or is_answer or _ABOUT_AI.search(text, start, end) or _OFFERS_HELP.match(text, end)
                 if (
                     about
                     and not _DENIED.search(text[start : found.start()].casefold())
@@ -165,24 +172,30 @@ class Identity(TextFilter):
         return Verdict("drop", "mentions of others") if limit is not None and mentions > limit else KEEP
 
 
-def _claims(names: KnownNames, own: str | None) -> list[tuple[re.Pattern[str], bool]]:
-    """The forms of a statement of identity, each with `name`; True: it may also be said by a person."""
+def _claims(names: KnownNames, own: str | None) -> list[tuple[re.Pattern[str], Speaker]]:
+    """The forms of a statement of identity, each with the group `name`, and who may say it."""
     assistant, maker = _group(names.assistants, "'s"), _group(names.makers)
     any_name = _group((*names.assistants, *names.makers))
     own_name = rf"(?<!\w){re.escape(own)}(?!\w)" if own else "(?!)"
     me = r"\b(?:I am|I'm|[Mm]y name is|[Cc]all me|I go by|(?:Hi|Hello|Hey)[,!]? this is) +"
     plain = (
         rf"{me}{_KIND}{assistant}",
-        rf"\b[Aa]s {assistant}, (?:I|my)\b",
         rf"{own_name}[,(]* *\(?{_KIND}{_MADE} by (?:\w+ )??{maker}",
         rf"\b(?P<name>{_bare(names.makers)})'s (?:(?:own|new|latest|AI|assistant|chatbot|model|language) )*{own_name}",
         rf"{own_name} (?:is|was) (?:(?:also|formerly|called|known|as|really|actually|based|on) )*{assistant}",
+    )
+    by_assistants = (
+        rf"\b[Aa]s {assistant}, (?:I|my)\b",
+        rf"\b(?:I am|I'm|I was|I've been|I have been) +{_KIND}(?:made|built|created|developed) by (?:\w+ )??{maker}",
     )
     by_people = (
         rf"\b(?:I am|I'm|I was|I've been|I have been) +{_KIND}{_MADE} by (?:\w+ )??{any_name}",
         rf"\b[Mm]y (?:creators?|developers?|makers?)(?: are| is|,)?(?: at)? {maker}",
     )
-    return [(re.compile(form), False) for form in plain] + [(re.compile(form), True) for form in by_people]
+    kinds: tuple[tuple[Sequence[str], Speaker], ...] = (
+        (by_assistants, "assistant"), (plain, "named"), (by_people, "anybody")
+    )  # fmt: skip
+    return [(re.compile(form), speaker) for forms, speaker in kinds for form in forms]
 
 
 def _group(names: Sequence[str], not_before: str = "(?!)") -> str:

@@ -27,9 +27,9 @@ class LanguageSettings(Section):
     """As the model calls it: two letters of ISO 639-1 for the packaged one and for lid.176."""
     model_file: Path | None = Field(None, exclude=True)
     """A fastText model whose labels are languages, beside the recipe; left out: the packaged model (py3langid)."""
-    min_fraction: float = Field(0.8, ge=0, le=1)
+    min_fraction: float = Field(0.65, ge=0, le=1)
     """Least part of a text in that language (fraction of the letters in pieces whose language was recognised; ours: a
-    fifth may be quotation)."""
+    third may be quotation)."""
     min_probability: float = Field(0.5, ge=0, le=1)
     """A piece is recognised from this probability on (fraction; ours: more likely than all others together)."""
     min_letters: NonNegativeInt = 60

@@ -45,7 +45,7 @@ class TruncatedSettings(Section):
 
     rules: tuple[Rule, ...] = ("mid_sentence", "open_fence", "open_bracket")
     """What drops a row; all are scored."""
-    min_line_words: PositiveInt = 9
+    min_line_words: PositiveInt = 6
     """A last line without a full stop is a sentence that breaks off from this length on; a shorter one may be a
     signature, a title or a line of verse (words; ours)."""
 

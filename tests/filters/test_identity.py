@@ -35,6 +35,9 @@ WRONG = [
     "My name is ChatGPT and I help with homework.",
     "Hello! I am an AI assistant called Claude.",
     "I'm Claude, an AI assistant.",
+    "I am Gemini. How can I help you today?",
+    "As Llama, I cannot look into your files.",
+    "My name is Claude, and I was created by Anthropic to be helpful.",
     "I'm the AI model GPT-4o.",
     "As ChatGPT, I cannot see your screen.",
     "I am a large language model, trained by Google.",
@@ -81,8 +84,8 @@ def test_what_is_denied_asked_or_said_of_something_else_is_kept(text: str) -> No
 
 
 def test_a_name_that_people_have_is_an_assistants_in_an_answer() -> None:
-    assert verdict(chat("I'm Claude. How may I help?")).outcome == "drop"
-    assert verdict(document("I'm Claude. How may I help?")).outcome == "keep"
+    assert verdict(chat("I'm Claude. Come in, it is cold.")).outcome == "drop"
+    assert verdict(document("I'm Claude. Come in, it is cold.")).outcome == "keep"
 
 
 def test_what_the_user_says_is_no_statement_of_the_assistants() -> None:
