@@ -46,7 +46,9 @@ class Recurring:
     num_documents: int
 
 
-def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = ()) -> list[Recurring]:
+def count_recurring(
+    texts: Callable[[], Iterable[str]], known: Iterable[str] = (), *, with_overlaps: bool = False
+) -> list[Recurring]:
     """What stands in at least `MIN_DOCUMENTS` texts and `MIN_FRACTION` of them, the most frequent first.
 
     Memory does not grow with the number of texts: phrases are counted by hash first, and only those that can recur
@@ -55,6 +57,7 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     Args:
         texts: gives the documents; called twice.
         known: names that belong there, such as the assistant's; phrases with one of them count all the same.
+        with_overlaps: whether phrases that overlap are all given, or only the most frequent of them.
     """
     expected = {word.casefold() for name in known for word in _WORD.findall(name)}
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in ("name", "opening", "phrase")}
@@ -62,17 +65,17 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     num_texts = 0
     for text in texts():
         num_texts += 1
-        words = _words(text)
+        words = words_in(text)
         places = np.unique(_hashes(words))
         by_hash[places] = np.minimum(by_hash[places], _MOST - 1) + 1
-        names = set(_NAME.findall(text))
+        names = names_in(text)
         counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
         if len(words) >= OPENING_WORDS:
             counts["opening"][" ".join(words[:OPENING_WORDS])] += 1
     least = max(MIN_DOCUMENTS, round(MIN_FRACTION * num_texts))
     if (by_hash >= min(least, _MOST)).any():
         for text in texts():
-            words = _words(text)
+            words = words_in(text)
             starts = np.flatnonzero(by_hash[_hashes(words)] >= min(least, _MOST)) + OPENING_WORDS
             counts["phrase"].update({" ".join(words[start : start + PHRASE_WORDS]) for start in starts.tolist()})
     found = [
@@ -82,10 +85,16 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
         if count >= least
     ]
     found.sort(key=lambda each: (each.kind, -each.num_documents, each.text))
-    return list(_without_overlaps(found))
+    return found if with_overlaps else list(_without_overlaps(found))
 
 
-def _words(text: str) -> list[str]:
+def names_in(text: str) -> set[str]:
+    """Capitalised words that do not begin a sentence."""
+    return set(_NAME.findall(text))
+
+
+def words_in(text: str) -> list[str]:
+    """The words that openings and phrases are made of."""
     return _WORD.findall(text.casefold())
 
 

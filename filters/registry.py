@@ -11,7 +11,7 @@ from corpus.recipe import Recipe, Section
 from corpus.recipe.file import explain
 from corpus.stage import Progress
 from corpus.store import Store
-from filters.base import Filter, TextFilter
+from filters.base import KINDS, Filter, TextFilter
 from filters.classifier import Classifier, ClassifierSettings, train_classifier
 from filters.contamination import Contamination, ContaminationSettings
 from filters.eval_texts import clause_texts, held_out_clauses, own_files, read_items, shown_clauses
@@ -22,6 +22,8 @@ from filters.language import Language, LanguageSettings
 from filters.language_model import load_language_model
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
+from filters.patterns import read_patterns
+from filters.recurring import RecurringPatterns, RecurringSettings
 from filters.refusal import Refusal, RefusalSettings
 from filters.repetition import Repetition, RepetitionSettings
 from filters.rubric import Rubric
@@ -39,6 +41,7 @@ SETTINGS: Mapping[str, type[Section]] = {
     "language": LanguageSettings,
     "spec_copying": SpecCopyingSettings,
     "contamination": ContaminationSettings,
+    "recurring": RecurringSettings,
     "classifier": ClassifierSettings,
     "similar_questions": SimilarQuestionsSettings,
     "judge": JudgeSettings,
@@ -46,7 +49,7 @@ SETTINGS: Mapping[str, type[Section]] = {
 TURNS = (
     (
         *("length", "repetition", "leaks", "refusal", "truncated", "identity", "language", "spec_copying"),
-        *("contamination", "classifier"),
+        *("contamination", "recurring", "classifier"),
     ),
     ("similar_questions",),
     ("judge",),
@@ -106,6 +109,8 @@ def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gat
             texts = [text for file in files for text in read_items(file)]
             texts += held_out_clauses(store) if settings.held_out_clauses else []
             return Contamination(settings, texts, shown_clauses(store))
+        case RecurringSettings():
+            return RecurringPatterns(settings, {kind: read_patterns(recipe, store, kind) for kind in KINDS})
         case ClassifierSettings():
             return Classifier(settings, train_classifier(settings, store, progress))
         case SimilarQuestionsSettings():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from faults import CONTROLS, EDITS, FAULTS, copy_kinds
 from planted_faults import MEANT, Measured, measure
@@ -18,9 +16,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 
 def test_every_planted_fault_is_found_by_the_filter_that_is_for_it(measured: Measured) -> None:
     assert set(MEANT) == set(FAULTS)
-    assert {str(row["fault"]): (row["planted"], row["found by its filter"], row["missed"]) for row in measured.faults} == {
-        fault: (NUM_EACH, NUM_EACH, 0) for fault in FAULTS
-    }
+    assert {
+        str(row["fault"]): (row["planted"], row["found by its filter"], row["missed"]) for row in measured.faults
+    } == {fault: (NUM_EACH, NUM_EACH, 0) for fault in FAULTS}
 
 
 def test_copies_are_found_where_they_are_alike_enough_and_not_where_they_are_not(measured: Measured) -> None:
