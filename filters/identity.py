@@ -39,6 +39,8 @@ _DENIED = re.compile(
     r"\b(?:not|never|n't|if|whether|whoever|unlike|instead of|rather than|as though)\W+(?:\w+\W+){0,3}\Z"
 )
 """Before a statement: it is denied, or only asked."""
+_SENTENCE_CHARS = 300
+"""How far from a statement its sentence is looked at, if it is that long (characters)."""
 _NEGATION = re.compile(r"\b(?:not|never)\b")
 _MADE = (
     r"(?:made|built|created|developed|trained|designed|fine-tuned|powered|produced|released|provided|owned|operated)"
@@ -149,10 +151,10 @@ class Identity(TextFilter):
     def _stated(self, text: str, is_answer: bool) -> Iterator[re.Match[str]]:
         for pattern, speaker in self._claims:
             for found in pattern.finditer(text):
-                start = max(text.rfind(mark, 0, found.start()) for mark in ".!?\n") + 1
-                end = min(
-                    (place for mark in ".!?\n" if (place := text.find(mark, found.end())) >= 0), default=len(text)
-                )
+                least, most = max(0, found.start() - _SENTENCE_CHARS), found.end() + _SENTENCE_CHARS
+                start = max(text.rfind(mark, least, found.start()) for mark in ".!?\n") + 1 or least
+                ends = (text.find(mark, found.end(), most) for mark in ".!?\n")
+                end = min((place for place in ends if place >= 0), default=min(most, len(text)))
                 is_name = speaker == "named" and found["name"].casefold() not in self._also
                 is_plain = speaker == "assistant" or is_name
                 about = is_plain or is_answer or _ABOUT_AI.search(text, start, end) or _OFFERS_HELP.match(text, end)
