@@ -28,10 +28,13 @@ def test_copies_are_found_where_they_are_alike_enough_and_not_where_they_are_not
     alike = [row["at 0.8 or more"] for row in rows.values()]
     assert [row["found"] for row in rows.values()] == alike
     assert sum(int(str(row["found below it"])) for row in rows.values()) == 0
+    # An edit can cut the last sentence or bring in a repetition: such a copy goes before it is compared.
+    left = {copy: NUM_EACH - int(str(row["dropped by a filter first"])) for copy, row in rows.items()}
+    assert sum(left.values()) >= NUM_EACH * len(rows) - 4
     for copy in ("exact copy", "1% of words, scattered", "1% of words, one passage", "5% of words, one passage"):
-        assert (rows[copy]["found"], rows[copy]["both kept"]) == (NUM_EACH, 0)
+        assert (rows[copy]["found"], rows[copy]["both kept"]) == (left[copy], 0)
     for copy in ("10% of words, scattered", "20% of words, scattered", "20% of words, one passage"):
-        assert (rows[copy]["found"], rows[copy]["both kept"]) == (0, NUM_EACH)
+        assert (rows[copy]["found"], rows[copy]["both kept"]) == (0, left[copy])
 
 
 def test_nothing_clean_is_dropped_nor_what_only_looks_like_a_fault(measured: Measured) -> None:
