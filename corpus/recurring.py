@@ -47,7 +47,9 @@ class Recurring:
     num_documents: int
 
 
-def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = ()) -> list[Recurring]:
+def count_recurring(
+    texts: Callable[[], Iterable[str]], known: Iterable[str] = (), *, with_overlaps: bool = False
+) -> list[Recurring]:
     """What stands in at least `MIN_DOCUMENTS` texts and `MIN_FRACTION` of them, the most frequent first.
 
     Memory does not grow with the number of texts: all are counted by hash first, and only what can recur is counted
@@ -56,6 +58,7 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     Args:
         texts: gives the documents; called twice.
         known: names that belong there, such as the assistant's; phrases with one of them count all the same.
+        with_overlaps: whether phrases that overlap are all given, or only the most frequent of them.
     """
     expected = {word.casefold() for name in known for word in _WORD.findall(name)}
     by_hash = {kind: np.zeros(1 << _HASH_BITS, dtype=np.uint16) for kind in ("name", "opening", "phrase")}
@@ -71,10 +74,10 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
     counts: dict[str, Counter[str]] = {kind: Counter() for kind in by_hash}
     if most >= enough:
         for text in texts():
-            words = _words(text)
+            words = words_in(text)
             starts = np.flatnonzero(by_hash["phrase"][_hashes(words)] >= enough) + OPENING_WORDS
             counts["phrase"].update({" ".join(words[start : start + PHRASE_WORDS]) for start in starts.tolist()})
-            names = (name for name in _names(text) if by_hash["name"][_text_hash(name)] >= enough)
+            names = (name for name in names_in(text) if by_hash["name"][_text_hash(name)] >= enough)
             counts["name"].update(name for name in names if not expected & set(name.casefold().split()))
             opening = _opening(words)
             if opening and by_hash["opening"][_text_hash(opening)] >= enough:
@@ -86,10 +89,16 @@ def count_recurring(texts: Callable[[], Iterable[str]], known: Iterable[str] = (
         if count >= least
     ]
     found.sort(key=lambda each: (each.kind, -each.num_documents, each.text))
-    return list(_without_overlaps(found))
+    return found if with_overlaps else list(_without_overlaps(found))
 
 
-def _words(text: str) -> list[str]:
+def names_in(text: str) -> set[str]:
+    """Capitalised words that do not begin a sentence."""
+    return set(_NAME.findall(text))
+
+
+def words_in(text: str) -> list[str]:
+    """The words that openings and phrases are made of."""
     return _WORD.findall(text.casefold())
 
 
@@ -104,10 +113,10 @@ def _opening(words: Sequence[str]) -> str:
 
 def _places(text: str) -> dict[str, NDArray[np.int64]]:
     """Where a text is counted, by kind: each place once, and equal things in equal places."""
-    words = _words(text)
+    words = words_in(text)
     opening = _opening(words)
     return {
-        "name": np.array(sorted({_text_hash(name) for name in _names(text)}), dtype=np.int64),
+        "name": np.array(sorted({_text_hash(name) for name in names_in(text)}), dtype=np.int64),
         "opening": np.array([_text_hash(opening)] if opening else [], dtype=np.int64),
         "phrase": np.unique(_hashes(words)),
     }

@@ -13,7 +13,7 @@ from corpus.store import Store
 from corpus.store.identity import content_id, draw
 from filters.classifier import HELD_OUT_ONE_IN, NEGATIVE, POSITIVE, Classifier, ClassifierSettings
 from filters.classifier_report import ClassifierReport
-from filters.fasttext_file import check_model_file
+from filters.fasttext_file import read_labels as labels_of_file
 from filters.fasttext_model import Guess, Labelled, Model, Try, guess, load, save, train
 from filters.guessing import as_line, on_one_line
 from filters.labels import Labels, read_labels
@@ -131,7 +131,7 @@ def _shuffled(examples: Sequence[_Example], control: int) -> list[bool]:
 
 def _brought(settings: ClassifierSettings, label: str, path: Path, labels: Labels | None, store: Store) -> Classifier:
     """The user's own file. It has learned from none of our rows, so that all that are labelled measure it."""
-    check_model_file(path)
+    labels_of_file(path, f"curate.filters: {settings.name}.model")
     model = load(path)
     if label not in model.get_labels():
         raise RecipeError(

@@ -12,15 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-import pyarrow as pa
-
 from corpus.errors import DataError
 from corpus.recipe import Recipe
-from corpus.recurring import as_rows, known_names, recurring_in
 from corpus.stage import Progress
-from corpus.store import LAST_VERSION, Store, WritingStore
+from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
-from corpus.store.schema import TABLES
 from filters.agreement import Agreement, measure_agreement
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.candidates import candidates
@@ -33,6 +29,7 @@ from filters.genre_fidelity import GenreFidelity
 from filters.genre_training import FidelityReport, measure_fidelity
 from filters.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
+from filters.patterns import count_patterns
 from filters.registry import make_filters, read_settings, turns
 
 NOTE = "@"
@@ -85,6 +82,7 @@ class CurateReport:
 def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> CurateReport:
     """See `filters.curate_corpus`."""
     settings = read_settings(recipe)
+    patterns = count_patterns(recipe, store)
     gate = Gate(recipe.curate.unjudged)
     filters: list[Filter] = []
     scored: set[str] = set()
@@ -104,24 +102,12 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     scorers |= {f"{one.name} again": one.again_hash for one in filters if isinstance(one, Judge)}
     writer.set_current("scores", scorers)
     write_rows(store, [classifier_row(store, one) for one in filters if is_classifier(one)], keep_others=False)
+    if store.current("recurring") != patterns:
+        writer.set_current("recurring", patterns)
     # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
     writer.set_current("duplicates", passes)
     writer.set_current("verdicts", verdicts)
-    _count_recurring(recipe, store)
     return _report(store, filters, len(scored))
-
-
-def _count_recurring(recipe: Recipe, store: WritingStore) -> None:
-    """Count the names, openings and phrases that recur, unless that was done for just these documents."""
-    found = store.query(f"SELECT doc_id FROM documents WHERE {LAST_VERSION} ORDER BY doc_id")
-    ids = found.column("doc_id").to_pylist()
-    key = content_id("recurring", ids)
-    del ids
-    if store.current("recurring") != {"all": key}:
-        rows = as_rows(recurring_in(store, known_names(recipe)), key)
-        writer = store.writer("filters")
-        writer.commit("recurring", key, pa.Table.from_pylist(rows, schema=TABLES["recurring"].schema))
-        writer.set_current("recurring", {"all": key})
 
 
 def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:

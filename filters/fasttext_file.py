@@ -1,8 +1,7 @@
-"""Whether a file is a fastText model, and whole: read by its own numbers before fastText reads it.
+"""Whether a file is a whole fastText model that gives labels: fastText itself hangs or dies on one that is torn.
 
-fastText believes what a file says of its own size: handed a file that was cut off, it asks for memory without end, or
-gives a model of whatever lay there. The order of the fields is that of fastText's `saveModel`, format 12; where they
-end is where the file has to end.
+The format is fastText's own (version 12, its `.bin` and `.ftz`): a header, the training's settings, the dictionary,
+then the input and the output matrix, each plain or quantized. Only sizes are read here.
 """
 
 from __future__ import annotations
@@ -11,101 +10,116 @@ import mmap
 import struct
 from pathlib import Path
 
-from corpus.errors import SetupError
+from corpus.errors import DataError
 
-_MAGIC, _FORMATS = 793712314, (11, 12)
+_MAGIC, _VERSION = 793_712_314, 12
 _SUPERVISED = 3
-"""Of the kinds of model the one that has labels."""
-_MAX_FIELD = 1 << 40
-"""Numbers beyond are none that a model has."""
+_NUM_SETTINGS = 12
+_MODEL_SETTING = 7
+_CENTROIDS = 256
+"""Centroids of a product quantizer: one byte chooses among them."""
+_LABEL = 1
 
 
-def check_model_file(path: Path) -> None:
-    """Make sure that fastText can read `path`, to its end, and that it is a classifier.
+class _Torn(Exception):
+    """The file ends before what it announces."""
+
+
+class _Reader:
+    def __init__(self, data: mmap.mmap) -> None:
+        self._data = data
+        self.at = 0
+
+    def numbers(self, form: str) -> tuple[int, ...]:
+        size = struct.calcsize(f"<{form}")
+        self.skip(size)
+        return struct.unpack(f"<{form}", self._data[self.at - size : self.at])
+
+    def skip(self, num_bytes: int) -> None:
+        if num_bytes < 0 or self.at + num_bytes > len(self._data):
+            raise _Torn
+        self.at += num_bytes
+
+    def word(self) -> bytes:
+        end = self._data.find(b"\0", self.at)
+        if end < 0:
+            raise _Torn
+        word = self._data[self.at : end]
+        self.at = end + 1
+        return word
+
+    def is_at_end(self) -> bool:
+        return self.at == len(self._data)
+
+
+def read_labels(path: Path, setting: str) -> list[str]:
+    """The labels of a fastText model, as they stand in the file; its numbers are not read.
+
+    Args:
+        path: the file.
+        setting: the recipe's key, for the messages.
 
     Raises:
-        SetupError: it is not there, no fastText model, cut off, or one without labels (word vectors).
+        DataError: not there, not a fastText model, one without labels, or torn.
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            kind, end = _walk(data)
-            num_bytes = len(data)
+            return _read(_Reader(data))
+    except _Torn:
+        raise DataError(f"{setting}: {path} is no whole fastText model; {_ADVICE}") from None
+    except ValueError as error:  # an empty file, too
+        raise DataError(f"{setting}: {path} is no fastText model ({error}); {_ADVICE}") from None
     except OSError as error:
-        raise SetupError(f"the classifier's model {path} cannot be read: {error.strerror or error}") from None
-    except (ValueError, struct.error, IndexError):  # an empty file cannot be mapped
-        raise SetupError(
-            f"{path} is no whole fastText model; `model` takes a file that fastText's save_model wrote"
-        ) from None
-    if end != num_bytes:
-        raise SetupError(
-            f"{path} is no whole fastText model: it should have {end} bytes and has {num_bytes}; copy it again"
-        )
-    if kind != _SUPERVISED:
-        raise SetupError(f"{path} holds word vectors and no labels; `model` takes one that train_supervised made")
+        raise DataError(f"{setting}: {path} cannot be read ({error.strerror}); {_ADVICE}") from None
 
 
-def _walk(data: mmap.mmap) -> tuple[int, int]:
-    """What kind of model it is, and where it ends by its own numbers.
-
-    Raises:
-        ValueError, struct.error, IndexError: it does not read.
-    """
-    cursor = _Cursor(data)
-    magic, form = cursor.take("ii")
-    if magic != _MAGIC or form not in _FORMATS:
-        raise ValueError(magic)
-    kind = cursor.take("12i")[7]
-    cursor.skip(8)  # the sampling threshold
-    cursor.pass_dictionary()
-    (is_quantized,) = cursor.take("?")
-    cursor.pass_matrix(bool(is_quantized))
-    (is_output_quantized,) = cursor.take("?")
-    cursor.pass_matrix(bool(is_quantized and is_output_quantized))
-    return kind, cursor.place
+_ADVICE = "give a .bin or .ftz file that was trained with labels (lid.176.ftz, say), or leave the setting out"
 
 
-class _Cursor:
-    """A place in a model's file."""
+def _read(reader: _Reader) -> list[str]:
+    magic, version = reader.numbers("ii")
+    if (magic, version) != (_MAGIC, _VERSION):
+        raise ValueError(f"it begins with {magic}, {version} where {_MAGIC}, {_VERSION} is expected")
+    settings = reader.numbers(f"{_NUM_SETTINGS}i")
+    reader.skip(8)
+    if settings[_MODEL_SETTING] != _SUPERVISED:
+        raise ValueError("it holds word vectors without labels")
+    labels = _dictionary(reader)
+    for _ in range(2):
+        _matrix(reader)
+    if not reader.is_at_end():
+        raise _Torn
+    return labels
 
-    def __init__(self, data: mmap.mmap) -> None:
-        self._data = data
-        self.place = 0
 
-    def take(self, form: str) -> tuple[int, ...]:
-        """The numbers that stand here, none of them beyond what a model can have."""
-        found = struct.unpack_from(f"<{form}", self._data, self.place)
-        self.skip(struct.calcsize(f"<{form}"))
-        if any(not -1 <= value <= _MAX_FIELD for value in found):
-            raise ValueError(found)
-        return found
+def _dictionary(reader: _Reader) -> list[str]:
+    num_entries, _, num_labels, _, num_pruned = reader.numbers("iiiqq")
+    labels = []
+    for _ in range(num_entries):
+        word = reader.word()
+        _, kind = reader.numbers("qb")
+        if kind == _LABEL:
+            labels.append(word.decode("utf-8", "replace"))
+    reader.skip(8 * max(0, num_pruned))
+    if len(labels) != num_labels or not labels:
+        raise _Torn
+    return labels
 
-    def skip(self, num_bytes: int) -> None:
-        self.place += num_bytes
 
-    def pass_dictionary(self) -> None:
-        num_entries, _, _ = self.take("iii")
-        _, num_pruned = self.take("qq")
-        for _ in range(num_entries):
-            word_end = self._data.find(b"\0", self.place)
-            if word_end < 0:
-                raise ValueError(self.place)
-            self.place = word_end + 1 + 8 + 1  # after the word its count and whether it is a label
-        self.skip(8 * max(0, num_pruned))
+def _matrix(reader: _Reader) -> None:
+    (is_quantized,) = reader.numbers("b")
+    if not is_quantized:
+        rows, columns = reader.numbers("qq")
+        reader.skip(4 * rows * columns)
+        return
+    has_norms, rows, _, num_codes = reader.numbers("bqqi")
+    reader.skip(num_codes)
+    _quantizer(reader)
+    if has_norms:
+        reader.skip(rows)
+        _quantizer(reader)
 
-    def pass_matrix(self, is_quantized: bool) -> None:
-        if not is_quantized:
-            num_rows, num_columns = self.take("qq")
-            self.skip(4 * num_rows * num_columns)
-            return
-        (has_norms,) = self.take("?")
-        num_rows, _ = self.take("qq")
-        (num_codes,) = self.take("i")
-        self.skip(num_codes)
-        self._pass_quantizer()
-        if has_norms:
-            self.skip(num_rows)
-            self._pass_quantizer()
 
-    def _pass_quantizer(self) -> None:
-        dim, _, _, _ = self.take("iiii")
-        self.skip(4 * dim * 256)
+def _quantizer(reader: _Reader) -> None:
+    dim = reader.numbers("4i")[0]
+    reader.skip(4 * dim * _CENTROIDS)

@@ -58,7 +58,9 @@ _PLACEHOLDER = re.compile(
 _BOILERPLATE = re.compile(
     r"\bas an? (?:ai|artificial intelligence|large)[- ]language model\b|\bas a language model\b"
     r"|\b(?:as of )?my (?:last|latest) (?:knowledge )?(?:update|training)\b|\bmy knowledge cut-?off\b"
-    r"|\bi(?:'m| am) sorry, but i (?:can't|cannot|am unable to) (?:assist|help|fulfill|comply|provide)\b"
+    # In quotation marks, somebody in the text declines.
+    r"|(?<![\"\u201c\u00ab'])\bi(?:'m| am) sorry, but i (?:can't|cannot|am unable to) "
+    r"(?:assist|help|fulfill|comply|provide)\b"
     r"|\bi (?:can't|cannot) fulfill (?:this|that|your) request\b",
     re.IGNORECASE,
 )
@@ -78,7 +80,7 @@ class Leaks(TextFilter):
     """Patterns, and the longest run of words that a text shares with its prompt."""
 
     name = "leaks"
-    version = 3
+    version = 4
     settings: LeaksSettings
 
     @classmethod

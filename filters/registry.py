@@ -11,24 +11,41 @@ from corpus.recipe import Recipe, Section
 from corpus.recipe.file import explain
 from corpus.stage import Progress
 from corpus.store import Store
-from filters.base import Filter, TextFilter
+from filters.base import KINDS, Filter, TextFilter
 from filters.classifier import Classifier, ClassifierSettings
 from filters.classifier_training import make_classifier
+from filters.contamination import Contamination, ContaminationSettings
+from filters.eval_texts import clause_texts, held_out_clauses, own_files, read_items, shown_clauses
 from filters.gate import Gate
 from filters.genre_fidelity import GenreFidelity, GenreFidelitySettings
 from filters.genre_training import make_genre_fidelity
+from filters.identity import Identity, IdentitySettings
 from filters.judge import Judge, JudgeSettings
+from filters.language import Language, LanguageSettings
+from filters.language_model import load_language_model
 from filters.leaks import Leaks, LeaksSettings
 from filters.length import Length, LengthSettings
+from filters.patterns import read_patterns
+from filters.recurring import RecurringPatterns, RecurringSettings
+from filters.refusal import Refusal, RefusalSettings
 from filters.rubric import Rubric
 from filters.rules import Rules, RulesSettings
 from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
 from filters.similar_texts import SimilarTexts, SimilarTextsSettings, read_documents
+from filters.spec_copying import SpecCopying, SpecCopyingSettings
+from filters.truncated import Truncated, TruncatedSettings
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,
     "rules": RulesSettings,
     "leaks": LeaksSettings,
+    "refusal": RefusalSettings,
+    "truncated": TruncatedSettings,
+    "identity": IdentitySettings,
+    "language": LanguageSettings,
+    "spec_copying": SpecCopyingSettings,
+    "contamination": ContaminationSettings,
+    "recurring": RecurringSettings,
     "classifier": ClassifierSettings,
     "genre_fidelity": GenreFidelitySettings,
     "similar_questions": SimilarQuestionsSettings,
@@ -36,12 +53,24 @@ SETTINGS: Mapping[str, type[Section]] = {
     "judge": JudgeSettings,
 }
 TURNS = (
-    ("length", "rules", "leaks", "classifier", "genre_fidelity"), ("similar_questions", "similar_texts"), ("judge",)
-)  # fmt: skip
+    (
+        *("length", "rules", "leaks", "refusal", "truncated", "identity", "language", "spec_copying"),
+        *("contamination", "recurring", "classifier", "genre_fidelity"),
+    ),
+    ("similar_questions", "similar_texts"),
+    ("judge",),
+)
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
-_PLAIN: Mapping[str, type[TextFilter]] = {"length": Length, "rules": Rules, "leaks": Leaks}
+_PLAIN: Mapping[str, type[TextFilter]] = {
+    "length": Length, "rules": Rules, "leaks": Leaks, "refusal": Refusal, "truncated": Truncated,
+}  # fmt: skip
 FILTERS: Mapping[str, type[Filter]] = {
     **_PLAIN,
+    "identity": Identity,
+    "language": Language,
+    "spec_copying": SpecCopying,
+    "contamination": Contamination,
+    "recurring": RecurringPatterns,
     "classifier": Classifier,
     "genre_fidelity": GenreFidelity,
     "similar_questions": SimilarQuestions,
@@ -103,8 +132,10 @@ def make_filters(
     Classifiers are trained, or loaded where they were trained before.
 
     Raises:
-        RecipeError: a classifier's SQL does not give ids, or its model does not know its label.
-        SetupError: a model is not there or not what it should be; no training succeeded.
+        RecipeError: a classifier's SQL does not give ids, its model does not know its label, a language is not known.
+        DataError: a file that a filter names is not there or not what it should be.
+        SetupError: a model that questions are compared with, or that tells languages, is not installed; no training
+            succeeded.
     """
     return [_make_filter(name, settings[name], recipe, store, gate, progress) for name in settings]
 
@@ -121,6 +152,27 @@ def _make_filter(name: str, settings: Section, recipe: Recipe, store: Store, gat
             return SimilarTexts(settings, read_documents(store, gate), store.root / "embeddings")
         case JudgeSettings():
             return Judge(settings, recipe, Rubric(recipe, store), gate)
+        case _:
+            return _make_text_filter(name, settings, recipe, store)
+
+
+def _make_text_filter(name: str, settings: Section, recipe: Recipe, store: Store) -> Filter:
+    """A filter that looks at one text at a time, with what it holds the text against."""
+    match settings:
+        case LanguageSettings():
+            return Language(settings, load_language_model(settings.model_file, settings.language))
+        case IdentitySettings():
+            names = (recipe.spec.model_name, recipe.spec.provider_name) if recipe.spec else (None, None)
+            return Identity(settings, *names)
+        case SpecCopyingSettings():
+            return SpecCopying(settings, clause_texts(store))
+        case ContaminationSettings():
+            files = [*(own_files() if settings.own_items else ()), *settings.files]
+            texts = [text for file in files for text in read_items(file)]
+            texts += held_out_clauses(store) if settings.held_out_clauses else []
+            return Contamination(settings, texts, shown_clauses(store))
+        case RecurringSettings():
+            return RecurringPatterns(settings, {kind: read_patterns(recipe, store, kind) for kind in KINDS})
         case _:
             return _PLAIN[name](settings)
 

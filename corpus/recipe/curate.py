@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo
 
-from corpus.recipe.base import RecipePath, Section, Settings, model_beside_recipe
+from corpus.recipe.base import RecipePath, Section, Settings, beside_recipe, model_beside_recipe
 
 
-def _filter_models_beside_recipe(
+def _filter_files_beside_recipe(
     value: list[str | dict[str, Settings | None]], info: ValidationInfo
 ) -> list[str | dict[str, Settings | None]]:
-    """The settings of filters are checked by their room, which no longer knows where the recipe was."""
+    """The settings of filters are checked by their room, which no longer knows where the recipe was.
+
+    Places are: `model` where it is written as one, `NAME_file`, and `path` in each of `files`.
+    """
+
+    def place(key: str, setting: object) -> object:
+        if isinstance(setting, str) and key == "model":
+            return model_beside_recipe(setting, info)
+        if isinstance(setting, str) and (key.endswith("_file") or key == "path"):
+            return str(beside_recipe(Path(setting), info))
+        if isinstance(setting, list) and key == "files":
+            return [placed(file) if isinstance(file, Mapping) else file for file in setting]
+        return setting
 
     def placed(settings: Settings | None) -> Settings | None:
-        model = settings.get("model") if settings else None
-        if not settings or not isinstance(model, str):
-            return settings
-        return {**settings, "model": model_beside_recipe(model, info)}
+        return {key: place(key, setting) for key, setting in settings.items()} if settings else settings
 
     return [
         entry if isinstance(entry, str) else {name: placed(settings) for name, settings in entry.items()}
@@ -26,7 +37,7 @@ def _filter_models_beside_recipe(
     ]
 
 
-FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(_filter_models_beside_recipe)]
+FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(_filter_files_beside_recipe)]
 
 
 class Duplicates(Section):

@@ -121,7 +121,7 @@ _ALL = (
     ),
     _table(
         "recurring", "filters", "pass_hash,kind,text", "pass_hash",
-        kind=STRING, text=STRING, num_documents=INT, pass_hash=STRING,
+        row_kind=STRING, kind=STRING, text=STRING, num_documents=INT, cluster=STRING, pass_hash=STRING,
     ),
     _table(
         "duplicates", "filters", "pass_hash,doc_id", "pass_hash",

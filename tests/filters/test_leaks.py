@@ -67,6 +67,8 @@ def test_a_trace_drops_by_its_rule_and_shows_the_place(text: str, rule: str) -> 
         "Shell variables such as ${home_folder} stay.",
         "As an AI assistant, Qwen answers openly when it is asked what it is.",
         "I am sorry, but I cannot come on Tuesday.",
+        "\"I'm sorry, but I can't help with that,\" said the clerk.",
+        "\u201cI am sorry, but I cannot help,\u201d said another clerk.",
         "Let me write to you on Friday about the plan.",
         "The word count was high. We need to talk.",
         "Our roadmap for version XXI is out.",

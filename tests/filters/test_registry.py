@@ -18,7 +18,7 @@ def test_the_defaults_are_filters() -> None:
     ("entry", "message"),
     [
         ("lenght", "did you mean 'length'?"),
-        ("zzz", "there are: length, rules, leaks, classifier"),
+        ("zzz", "there are: length, rules, leaks, refusal"),
         ({"length": {"min_word": 3}}, "did you mean 'min_words'?"),
         ({"length": {"min_words": -1}}, "greater than or equal to 0 (got -1)"),
         ({"leaks": {"rules": ["tags"]}}, "rules.0"),

@@ -1,8 +1,16 @@
--- Names, openings and phrases that recur across the documents, the most frequent of each kind first.
+-- Names, openings and phrases over-represented in documents and answers: near-equal ones together, the most frequent first.
 SELECT
+    row_kind,
     kind,
-    text,
-    num_documents,
-    num_documents / (SELECT count(*) FROM documents) AS document_fraction
+    cluster AS text,
+    max(num_documents) AS num_documents,
+    max(num_documents) / (
+        SELECT count(*) FROM (
+            SELECT 'documents' AS of_kind FROM documents UNION ALL SELECT 'chats' FROM chats
+        ) WHERE of_kind = row_kind
+    ) AS document_fraction,
+    count(*) AS num_variants,
+    array_to_string(list(text ORDER BY num_documents DESC, text) FILTER (text <> cluster)[:3], ' | ') AS variants
 FROM recurring
-ORDER BY kind, num_documents DESC, text
+GROUP BY row_kind, kind, cluster
+ORDER BY row_kind DESC, kind, num_documents DESC, text

@@ -134,9 +134,12 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
         )
     ]  # fmt: skip
     writer.commit("duplicates", "dups-1", pa.Table.from_pylist(clusters, schema=TABLES["duplicates"].schema))
-    worn = table_row("recurring", kind="name", text="Maya Patel", num_documents=9, pass_hash="worn-1")
+    worn = table_row(
+        "recurring", row_kind="documents", kind="name", text="Maya Patel", cluster="Maya Patel", num_documents=9,
+        pass_hash="worn-1",
+    )  # fmt: skip
     writer.commit("recurring", "worn-1", pa.Table.from_pylist([worn], schema=TABLES["recurring"].schema))
-    writer.set_current("recurring", {"all": "worn-1"})
+    writer.set_current("recurring", {"documents": "worn-1"})
     writer.set_current("scores", {"length": "length-1", "helpful": "helpful-1", "genre_fidelity": "fidelity-1"})
     writer.set_current("verdicts", {"length": "length-1", "@unjudged": "keep"})
     writer.set_current("duplicates", {"all": "dups-1"})
