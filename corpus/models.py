@@ -87,8 +87,9 @@ def engine_identity(settings: EngineSettings) -> str:
 
 
 def request_options(settings: EngineSettings) -> dict[str, object]:
-    """What goes into the body of every request to a server, and so is a part of what makes a reply."""
-    return dict(settings.options) if settings.kind == "openai" else {}
+    """What every request has besides its own, and so is a part of what makes a reply; a server gets it in the body."""
+    templated = {"chat_template_kwargs": dict(settings.template_options)} if settings.template_options else {}
+    return {**(settings.options if settings.kind == "openai" else {}), **templated}
 
 
 def tokenizer_hash(name: str, revision: str | None = None) -> str | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from corpus.errors import DataError
+from corpus.models import request_options
 from corpus.recipe import Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
@@ -139,7 +140,8 @@ def _curate_hash(recipe: Recipe) -> str:
     """Names what the recipe says of curation, with the models of the engines that its filters ask."""
     named = sorted(set(recipe.curate.engines().values()))
     asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision", "adapter"}) for name in named]
-    return content_id("curate", recipe.curate.model_dump(mode="json"), *asked)
+    options = [request_options(recipe.engines[name]) for name in named]
+    return content_id("curate", recipe.curate.model_dump(mode="json"), *asked, *filter(None, options))
 
 
 def _look_for_duplicates(

@@ -17,7 +17,7 @@ from pydantic import Field, PositiveInt
 import prompts
 from corpus.engine import Engine, open_engine
 from corpus.engine.judge import Judged, Sampling, ask_judge
-from corpus.models import engine_identity
+from corpus.models import engine_identity, request_options
 from corpus.recipe import Recipe, Section
 from corpus.stage import Done, Progress, run_stage
 from corpus.store import Store, WritingStore
@@ -75,7 +75,7 @@ class Judge(Filter):
 
     def scored_with(self) -> list[object]:
         """The model, how it is asked and how its replies are drawn; see `Filter.scored_with`."""
-        options = self.engine.options if self.engine.kind == "openai" else {}  # they go into the request
+        options = request_options(self.engine)
         drawn = self.settings.model_dump(mode="json", include={"temperature", "max_tokens"})
         return [engine_identity(self.engine), options, self.rubric.hash, drawn]
 

@@ -243,7 +243,7 @@ def _why_unparsable(texts: Sequence[str], opening: str) -> str:
         return "the reply holds half of a surrogate pair"
     return (
         f"the text holds reasoning ({mark}), which was not asked for: have the server keep it apart, turn it off in "
-        "engine.options (a vLLM server takes chat_template_kwargs: {enable_thinking: false}), or take another model"
+        "engine.template_options ({enable_thinking: false} for Qwen3 and others), or take another model"
     )
 
 

@@ -18,6 +18,7 @@ from corpus.engine.protocol import CallFailed, Reply, Request
 from corpus.engine.throttle import Throttle
 from corpus.errors import EngineError
 from corpus.foreign import read_json
+from corpus.models import request_options
 from corpus.recipe import EngineSettings
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ class OpenAIEngine:
         if request.opening:
             messages.append({"role": "assistant", "content": request.opening})
             body |= {"add_generation_prompt": False, "continue_final_message": True}
-        return json.dumps(body | self._settings.options).encode()
+        return json.dumps(body | request_options(self._settings)).encode()
 
     def _read(self, headers: Mapping[str, str], body: bytes) -> object:
         try:

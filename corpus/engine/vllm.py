@@ -126,7 +126,9 @@ class VllmEngine:
     def _prompt_tokens(self, request: Request) -> list[int]:
         assert self._tokenizer is not None, "the engine is not open"
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
-        text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        text = self._tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True, **self._settings.template_options
+        )
         return cast(
             "list[int]", self._tokenizer.encode(f"{text}{request.opening}", add_special_tokens=False, verbose=False)
         )

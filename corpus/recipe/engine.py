@@ -38,7 +38,11 @@ class EngineSettings(Section):
     options: dict[str, object] = Field({})
     """Handed to the engine as they are: `tensor_parallel_size`, `max_model_len`, ... Values that JSON has."""
 
-    @field_validator("options")
+    template_options: dict[str, object] = Field({})
+    """Handed to the model's chat template, as `{enable_thinking: false}` for models that would reason first; sent to a
+    server as `chat_template_kwargs`, which vLLM's own takes. Values that JSON has."""
+
+    @field_validator("options", "template_options")
     @classmethod
     def _is_json(cls, options: dict[str, object]) -> dict[str, object]:
         """As JSON has them: they go into requests and into what identifies a text. YAML has dates and sets besides."""

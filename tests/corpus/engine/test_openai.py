@@ -51,11 +51,13 @@ def test_a_reply_is_a_function_of_the_request_and_carries_its_usage():
 def test_the_request_says_all_that_was_asked():
     schema = {"type": "object", "properties": {"score": {"type": "integer"}}, "required": ["score"]}
     with FakeServer() as server:
-        (reply,) = complete(settings(server, options={"top_k": 20}), request(3, min_p=0.1, top_p=0.9, schema=schema))
+        options = {"options": {"top_k": 20}, "template_options": {"enable_thinking": False}}
+        (reply,) = complete(settings(server, **options), request(3, min_p=0.1, top_p=0.9, schema=schema))
         (line,) = server.requests()
     sent = line["request"]
     assert (sent["seed"], sent["min_p"], sent["top_p"], sent["top_k"], sent["max_tokens"]) == (3, 0.1, 0.9, 20, 400)
     assert sent["response_format"]["json_schema"]["schema"] == schema
+    assert sent["chat_template_kwargs"] == {"enable_thinking": False}
     assert set(json.loads(reply.text)) == {"score"}
 
 

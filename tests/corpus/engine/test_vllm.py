@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from corpus.engine import CallFailed, Message, Request, open_engine
+from corpus.engine.vllm import VllmEngine
 from corpus.engine.watchdog import MARK
 from corpus.errors import RecipeError, SetupError
 from corpus.recipe import EngineSettings
@@ -84,6 +85,23 @@ def open_with(**options) -> None:
             raise AssertionError("the engine should not have started")
 
     asyncio.run(start())
+
+
+def test_the_chat_template_gets_its_options():
+    """Models that reason first are told not to by their own template."""
+
+    class Tokenizer:
+        def apply_chat_template(self, messages, **given):
+            assert given.pop("tokenize") is False
+            return f"{messages[0]['content']} {given}"
+
+        def encode(self, text, **_):
+            return text.split()
+
+    engine = VllmEngine(EngineSettings(template_options={"enable_thinking": False}), 1)
+    engine._tokenizer = Tokenizer()
+    prompt = " ".join(engine._prompt_tokens(Request((Message("user", "Hello."),), max_tokens=5, temperature=1.0)))
+    assert prompt == "Hello. {'add_generation_prompt': True, 'enable_thinking': False}"
 
 
 def test_an_unknown_option_is_refused_with_the_nearest():
