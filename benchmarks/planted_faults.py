@@ -38,7 +38,7 @@ PARAGRAPH_WORDS = (25, 80)
 """Paragraphs of this length are used: no clean document is one paragraph, and none mostly the same as another."""
 PACKAGES = ("stdlib", "numpy", "scipy", "sklearn", "statsmodels")
 FILTERS = (
-    *("length", "repetition", "leaks", "refusal", "truncated", "identity", "language", "spec_copying"),
+    *("length", "rules", "leaks", "refusal", "truncated", "identity", "language", "spec_copying"),
     "contamination",
 )
 MEANT = {
@@ -47,7 +47,7 @@ MEANT = {
     "leak": "leaks",
     "other identity": "identity",
     "refusal": "refusal",
-    "loop": "repetition",
+    "loop": "rules",
     "other language": "language",
     "language changes": "language",
     "pages of the spec": "spec_copying",

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from corpus.conversations import BadRow, Fields
 from corpus.errors import DataError
+from corpus.foreign import has_half_character
 from corpus.inspect.visible import visible
 
 BATCH_ROWS = 4_096
@@ -73,6 +74,10 @@ def check_files(files: Sequence[Path]) -> None:
             how = f": COPY (FROM '{file.name}') TO '{file.stem}.parquet'" if file.suffix in _CONVERTIBLE else ""
             convert = f"convert it first, with DuckDB say{how}" if how else "convert it first"
             raise DataError(f"{file} ends in '{''.join(file.suffixes[-2:])}'; {TAKES}; {convert}")
+        if has_half_character(file.name):  # how Python shows a byte that is not UTF-8
+            raise DataError(
+                f"the name of {str(file)!r} is not UTF-8, and each row keeps it as its source; rename the file"
+            )
         if file.resolve() in seen:
             raise DataError(f"{file} is named twice, and each of its rows would be there twice; name it once")
         seen.add(file.resolve())

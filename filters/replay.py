@@ -15,6 +15,7 @@ from corpus.errors import DataError, RecipeError
 from corpus.recipe import Section
 from corpus.store import Store
 from filters.base import Filter, Kind, Score, TextFilter, Verdict
+from filters.gate import Gate
 from filters.judging import NOT_REACHED
 from filters.registry import FILTERS, filter_of, turns
 from filters.rows import KEYS
@@ -70,9 +71,10 @@ def replay(
         DataError: the run is being curated meanwhile.
     """
     subgenre = "genre" if kind == "documents" else "question_kind"
+    comes_in = Gate("keep").condition(kind)
     found = store.query(
-        f"SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, coalesce(num_tokens, 0) AS num_tokens "
-        f"FROM {kind} ORDER BY id"
+        f"SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, coalesce(num_tokens, 0) AS num_tokens, "
+        f"{comes_in} AS comes_in FROM {kind} ORDER BY id"
     )
     rows = Replayed(
         kind,
@@ -81,7 +83,7 @@ def replay(
         found.column(1).to_pylist(),
         found.column(2).to_numpy().astype(np.int64),
     )
-    rows.kept_now, rows.kept_then = np.ones(len(rows.ids), dtype=bool), np.ones(len(rows.ids), dtype=bool)
+    rows.kept_now = rows.kept_then = found.column(3).to_numpy().astype(bool)
     codes: dict[Verdict, int] = {}
 
     def code_of(verdict: Verdict) -> int:

@@ -54,6 +54,10 @@ def clause_rows() -> list[dict[str, object]]:
 def write_items(store: WritingStore, num_documents: int, num_chats: int) -> tuple[list[str], list[str]]:
     """Briefs, calls, documents and chats; every tenth document fails, one holds `HOSTILE`."""
     writer = store.writer("corpus")
+    bad = table_row(
+        "rejected", rejected_id="b2:bad", set="notes", source="notes.jsonl:7", reason="not JSON", excerpt="{"
+    )
+    writer.append({"rejected": [bad]})
     clauses = [row for row in clause_rows() if row["split"] == "train"]
     doc_ids, chat_ids, briefs = [], [], []
     for number in range(num_documents + num_chats):
