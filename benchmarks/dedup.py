@@ -39,12 +39,12 @@ from corpus.hardware import machine_name, num_cores
 from corpus.recipe import Duplicates
 from corpus.store import open_reader, open_writer
 from corpus.store.schema import TABLES
-from filters import minhash
-from filters.candidates import candidates
-from filters.duplicates import find_duplicates
+from filters.copies import minhash
+from filters.copies.candidates import candidates
+from filters.copies.duplicates import find_duplicates
+from filters.copies.threads import map_each
 from filters.gate import Gate
 from filters.rows import READ_ROWS
-from filters.threads import map_each
 
 SETTINGS = Duplicates()
 NUM_PERMUTATIONS = SETTINGS.bands * SETTINGS.rows

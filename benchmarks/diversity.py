@@ -173,7 +173,7 @@ def _row(name: str, texts: Sequence[str], num_asked: int, num_words: int) -> Row
 
 def show_diversity(arguments: argparse.Namespace) -> None:
     """Measure and print the table."""
-    from filters.embedding import embed, embedding_folder
+    from filters.meaning.embedding import embed, embedding_folder
 
     rows = read_rows(arguments.folder, arguments.words)
     num_texts = min(len(row.texts) for row in rows)

@@ -26,8 +26,8 @@ from corpus.stage import Silent
 from corpus.store import WritingStore, open_writer
 from corpus.store.schema import TABLES
 from filters import curate_corpus, what_if
-from filters.fasttext_model import Labelled, save, train
-from filters.guessing import Guesser, as_line
+from filters.learned.fasttext_model import Labelled, save, train
+from filters.learned.guessing import Guesser, as_line
 
 CHANGES = ("length.min_words=50", "rules.max_top_2gram_fraction=0.05", "helpful.min_probability=0.9")
 LABELS = 500

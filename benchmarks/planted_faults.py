@@ -30,7 +30,7 @@ from human_prose import whole_paragraphs
 import specmill
 from corpus.hardware import machine_name
 from corpus.store.store import open_reader
-from filters.eval_texts import own_files, read_items
+from filters.signs.eval_texts import own_files, read_items
 from filters.text import words
 
 SPEC = Path(__file__).resolve().parent.parent / "examples" / "specs" / "honest.md"

@@ -27,10 +27,10 @@ from natural_texts import FOLDERS, natural_texts, rare_texts
 
 from corpus.hardware import machine_name
 from filters.base import Row, Score
-from filters.measures import MEASURES, measure
-from filters.presets import WEB, measure_of
+from filters.form.measures import MEASURES, measure
+from filters.form.presets import WEB, measure_of
+from filters.form.rules import Rules, RulesSettings
 from filters.rows import READ_ROWS, in_blocks
-from filters.rules import Rules, RulesSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER = ROOT / "benchmarks" / "peers" / "datatrove_rules.py"

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from corpus.recipe import Recipe
     from corpus.stage import Progress
     from corpus.store import Store, WritingStore
-    from filters.classifying import TrainedReport
     from filters.curate import CurateReport
-    from filters.mix import MixReport
-    from filters.mix_plan import MixPlan
+    from filters.learned.classifying import TrainedReport
+    from filters.mixes.mix import MixReport
+    from filters.mixes.mix_plan import MixPlan
     from filters.thresholds import WhatIfReport
 
 __all__ = ["build_mix", "check_settings", "curate_corpus", "plan_mix", "train_classifier", "what_if"]
@@ -47,7 +47,7 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
         RecipeError: no such mix, a clause that is not in the spec, mixes of one size that cannot be had.
         DataError: the run is not curated with this recipe, or holds rows that are not.
     """
-    from filters.mix_plan import plan_mix as plan
+    from filters.mixes.mix_plan import plan_mix as plan
 
     return plan(recipe, store, name)
 
@@ -60,7 +60,7 @@ def train_classifier(recipe: Recipe, store: WritingStore, name: str, progress: P
         DataError: there is too little to learn from.
         SetupError: no training succeeded, or the model it names is not one.
     """
-    from filters.classifying import train_classifier as train
+    from filters.learned.classifying import train_classifier as train
 
     return train(recipe, store, name, progress)
 
@@ -89,6 +89,6 @@ def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress
         RecipeError: no such mix, nothing to put into it, or less than it asks for (`shortfall: refuse`).
         DataError: the run is not curated with this recipe, or holds rows that are not.
     """
-    from filters.mix import build_mix as build
+    from filters.mixes.mix import build_mix as build
 
     return build(recipe, store, name, progress)

@@ -18,20 +18,20 @@ from corpus.recipe import Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
-from filters.agreement import Agreement, measure_agreement
 from filters.base import KINDS, Filter, Kind, TextFilter
-from filters.candidates import candidates
-from filters.classifier import Classifier
-from filters.classifier_report import ClassifierReport, report_tables, write_rows
-from filters.classifying import classifier_row, is_classifier
-from filters.duplicates import find_duplicates, pass_hash
+from filters.copies.candidates import candidates
+from filters.copies.duplicates import find_duplicates, pass_hash
 from filters.gate import Gate
-from filters.genre_fidelity import GenreFidelity
-from filters.genre_training import FidelityReport, measure_fidelity
-from filters.judge import Judge, ask_missing
+from filters.judges.agreement import Agreement, measure_agreement
+from filters.judges.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
-from filters.patterns import count_patterns
+from filters.learned.classifier import Classifier
+from filters.learned.classifier_report import ClassifierReport, report_tables, write_rows
+from filters.learned.classifying import classifier_row, is_classifier
+from filters.learned.genre_fidelity import GenreFidelity
+from filters.learned.genre_training import FidelityReport, measure_fidelity
 from filters.registry import make_filters, read_settings, turns
+from filters.signs.patterns import count_patterns
 
 NOTE = "@"
 """Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged` and `@curate`."""

@@ -12,28 +12,28 @@ from corpus.recipe.file import explain
 from corpus.stage import Progress
 from corpus.store import Store
 from filters.base import KINDS, Filter, TextFilter
-from filters.classifier import Classifier, ClassifierSettings
-from filters.classifier_training import make_classifier
-from filters.contamination import Contamination, ContaminationSettings
-from filters.eval_texts import clause_texts, held_out_clauses, own_files, read_items, shown_clauses
+from filters.form.length import Length, LengthSettings
+from filters.form.rules import Rules, RulesSettings
 from filters.gate import Gate
-from filters.genre_fidelity import GenreFidelity, GenreFidelitySettings
-from filters.genre_training import make_genre_fidelity
-from filters.identity import Identity, IdentitySettings
-from filters.judge import Judge, JudgeSettings
-from filters.language import Language, LanguageSettings
-from filters.language_model import load_language_model
-from filters.leaks import Leaks, LeaksSettings
-from filters.length import Length, LengthSettings
-from filters.patterns import read_patterns
-from filters.recurring import RecurringPatterns, RecurringSettings
-from filters.refusal import Refusal, RefusalSettings
-from filters.rubric import Rubric
-from filters.rules import Rules, RulesSettings
-from filters.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
-from filters.similar_texts import SimilarTexts, SimilarTextsSettings, read_documents
-from filters.spec_copying import SpecCopying, SpecCopyingSettings
-from filters.truncated import Truncated, TruncatedSettings
+from filters.judges.judge import Judge, JudgeSettings
+from filters.judges.rubric import Rubric
+from filters.learned.classifier import Classifier, ClassifierSettings
+from filters.learned.classifier_training import make_classifier
+from filters.learned.genre_fidelity import GenreFidelity, GenreFidelitySettings
+from filters.learned.genre_training import make_genre_fidelity
+from filters.meaning.similar_questions import SimilarQuestions, SimilarQuestionsSettings, read_questions
+from filters.meaning.similar_texts import SimilarTexts, SimilarTextsSettings, read_documents
+from filters.signs.contamination import Contamination, ContaminationSettings
+from filters.signs.eval_texts import clause_texts, held_out_clauses, own_files, read_items, shown_clauses
+from filters.signs.identity import Identity, IdentitySettings
+from filters.signs.language import Language, LanguageSettings
+from filters.signs.language_model import load_language_model
+from filters.signs.leaks import Leaks, LeaksSettings
+from filters.signs.patterns import read_patterns
+from filters.signs.recurring import RecurringPatterns, RecurringSettings
+from filters.signs.refusal import Refusal, RefusalSettings
+from filters.signs.spec_copying import SpecCopying, SpecCopyingSettings
+from filters.signs.truncated import Truncated, TruncatedSettings
 
 SETTINGS: Mapping[str, type[Section]] = {
     "length": LengthSettings,

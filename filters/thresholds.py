@@ -19,9 +19,9 @@ from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from filters.base import KINDS, Kind
-from filters.candidates import candidates
+from filters.copies.candidates import candidates
+from filters.copies.duplicates import find_duplicates
 from filters.curate import check_curated
-from filters.duplicates import find_duplicates
 from filters.gate import Gate
 from filters.registry import FILTERS, filter_of, read_one, read_settings
 from filters.replay import Replayed, read_scores, replay

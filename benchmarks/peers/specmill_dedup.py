@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.recipe import Duplicates
-from filters.duplicates import CANDIDATES, find_duplicates
+from filters.copies.duplicates import CANDIDATES, find_duplicates
 from filters.rows import READ_ROWS
 
 

@@ -1,4 +1,4 @@
-"""Every measure of `filters.measures` again, in plain Python and as plainly as possible: the reference of the tests."""
+"""Every measure of `measures` again, in plain Python and as plainly as possible: the reference of the tests."""
 
 from __future__ import annotations
 

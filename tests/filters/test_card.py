@@ -12,8 +12,8 @@ import yaml
 from corpus.recipe import Recipe
 from corpus.store.schema import TABLES
 from filters import build_mix, curate_corpus
-from filters.card import plain
-from filters.shards import shard_schema
+from filters.mixes.card import plain
+from filters.mixes.shards import shard_schema
 
 Prose = Callable[..., str]
 NASTY = "Honesty | <script>alert(1)</script>\n\n# Not a heading [x](http://e.vil) `code` \x1b[2J"

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import DataError, RecipeError, SetupError
-from filters import classifier_training, curate_corpus, train_classifier
-from filters.classifier import ClassifierSettings
-from filters.fasttext_file import read_labels
-from filters.guessing import as_line
-from filters.labels import Labels
+from filters import curate_corpus, train_classifier
+from filters.learned import classifier_training
+from filters.learned.classifier import ClassifierSettings
+from filters.learned.fasttext_file import read_labels
+from filters.learned.guessing import as_line
+from filters.learned.labels import Labels
 
 GOOD, BAD = "careful kind honest patient open fair", "rude sloppy secret hasty false cruel"
 POSITIVES = "SELECT doc_id FROM documents WHERE set = 'good'"
@@ -325,7 +326,7 @@ def test_every_cut_of_a_model_is_noticed(brought: Path, tmp_path) -> None:
 def test_other_processes_guess_what_this_one_does_and_a_killed_one_is_no_end(brought: Path, monkeypatch) -> None:
     import signal
 
-    from filters import guessing
+    from filters.learned import guessing
 
     texts = [f"{text(GOOD if n % 2 else BAD, n)}\nsecond line" for n in range(700)]
     labels = ["__label__pro"] * len(texts)

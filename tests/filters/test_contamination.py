@@ -7,8 +7,8 @@ import pytest
 
 from corpus.errors import DataError
 from filters.base import Row, Score, Verdict
-from filters.contamination import Contamination, ContaminationSettings
-from filters.eval_texts import OWN_FIELDS, OWN_ITEMS, EvalText, ItemFile, own_files, read_items
+from filters.signs.contamination import Contamination, ContaminationSettings
+from filters.signs.eval_texts import OWN_FIELDS, OWN_ITEMS, EvalText, ItemFile, own_files, read_items
 
 
 def numbered(name: str, num_words: int) -> str:

@@ -11,8 +11,8 @@ from corpus.store.schema import TABLES
 from filters import curate_corpus
 from filters.base import KINDS
 from filters.curate import check_curated
-from filters.leaks import Leaks
 from filters.rows import read_texts
+from filters.signs.leaks import Leaks
 
 Prose = Callable[..., str]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from corpus.recipe import Duplicates
 from corpus.store.schema import TABLES
-from filters import minhash
-from filters.duplicates import CANDIDATES, find_duplicates, pass_hash
+from filters.copies import minhash
+from filters.copies.duplicates import CANDIDATES, find_duplicates, pass_hash
 from filters.text import words
 
 Prose = Callable[..., str]

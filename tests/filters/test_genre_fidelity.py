@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters import curate_corpus, genre_training, train_classifier
-from filters.fasttext_model import load
-from filters.folds import Origin, deal
-from filters.guessing import as_line
+from filters import curate_corpus, train_classifier
+from filters.learned import genre_training
+from filters.learned.fasttext_model import load
+from filters.learned.folds import Origin, deal
+from filters.learned.guessing import as_line
 
 MARKS = {"memo": "agenda budget quarter team deadline", "tale": "dragon castle forest witch crown",
          "code": "def return import class lambda"}  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 
 from corpus.errors import DataError
 from filters.base import Row, Score, Verdict
-from filters.identity import Identity, IdentitySettings, read_names
+from filters.signs.identity import Identity, IdentitySettings, read_names
 
 
 def scores(

@@ -14,10 +14,11 @@ from fakes.rows import row
 from corpus.engine import CallFailed, Reply, Request
 from corpus.errors import DataError, EngineError
 from corpus.store.schema import TABLES
-from filters import curate_corpus, rubric
-from filters.agreement import cohens_kappa
+from filters import curate_corpus
 from filters.curate import check_curated
-from filters.rubric import _fence
+from filters.judges import rubric
+from filters.judges.agreement import cohens_kappa
+from filters.judges.rubric import _fence
 
 KEEP = {"reason": "It shows the principle.", "faithful": True, "supported": True, "natural": True, "verdict": "keep"}
 DROP = {**KEEP, "reason": "It adds a duty.", "supported": False, "verdict": "drop"}
@@ -36,7 +37,7 @@ def says(reply: object) -> Callable[[Request], str]:
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
     fake = FakeEngine(says(KEEP))
-    monkeypatch.setattr("filters.judge.open_engine", lambda settings, seed: fake)
+    monkeypatch.setattr("filters.judges.judge.open_engine", lambda settings, seed: fake)
     return fake
 
 
@@ -194,7 +195,7 @@ def test_only_rows_that_the_other_filters_keep_are_asked_about(run, make_prose, 
 def test_curating_again_starts_no_engine(run, make_prose, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(run, make_prose)
     first = curate_corpus(recipe(run, judged_twice_fraction=1.0), run.store, run.progress)
-    monkeypatch.setattr("filters.judge.open_engine", None)
+    monkeypatch.setattr("filters.judges.judge.open_engine", None)
     again = curate_corpus(recipe(run, judged_twice_fraction=1.0), run.store, run.progress)
     assert (first.num_scored, again.num_scored) == (6, 0)
     assert again.outcomes == first.outcomes

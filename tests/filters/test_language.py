@@ -9,8 +9,8 @@ from languages import SENTENCES
 
 from corpus.errors import DataError, RecipeError
 from filters.base import Row, Score, Verdict
-from filters.language import Language, LanguageSettings
-from filters.language_model import load_language_model
+from filters.signs.language import Language, LanguageSettings
+from filters.signs.language_model import load_language_model
 
 
 def judged(

@@ -1,7 +1,7 @@
 import pytest
 
 from filters.base import Row, Score, Verdict
-from filters.leaks import Leaks, LeaksSettings
+from filters.signs.leaks import Leaks, LeaksSettings
 
 
 def scores(row: Row) -> dict[str, Score]:

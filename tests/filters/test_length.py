@@ -1,7 +1,7 @@
 import pytest
 
 from filters.base import Row, Verdict
-from filters.length import Length, LengthSettings
+from filters.form.length import Length, LengthSettings
 
 
 def verdict(row: Row, **settings: int) -> Verdict:

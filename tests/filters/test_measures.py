@@ -8,8 +8,8 @@ from fakes.plain_measures import is_symbol, measures
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from filters import characters
-from filters.measures import MEASURES, measure
+from filters.form import characters
+from filters.form.measures import MEASURES, measure
 
 PIECES = st.sampled_from(
     [

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
-from filters.measuring import HeldOut, auc_interval
+from filters.learned.measuring import HeldOut, auc_interval
 
 
 def drawn(seed: int, num_positives: int, num_negatives: int, shift: float) -> HeldOut:

@@ -10,8 +10,8 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters import kernel, minhash
-from filters.folding import characters
+from filters.copies import kernel, minhash
+from filters.copies.folding import characters
 from filters.text import words
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,8 @@ from corpus.errors import DataError, RecipeError
 from corpus.held_out import is_held_out_document
 from corpus.recipe import Recipe
 from corpus.store.identity import file_id
-from filters import build_mix, curate_corpus, shards
+from filters import build_mix, curate_corpus
+from filters.mixes import shards
 
 Prose = Callable[..., str]
 UNFILTERED = {"filters": []}

@@ -10,7 +10,7 @@ from corpus.recipe import Recipe
 from corpus.store import open_reader
 from corpus.store.schema import TABLES
 from filters import build_mix, curate_corpus, plan_mix
-from filters.mix_plan import MixPlan
+from filters.mixes.mix_plan import MixPlan
 
 Prose = Callable[..., str]
 UNFILTERED = {"filters": []}

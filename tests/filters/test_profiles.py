@@ -6,8 +6,8 @@ import pytest
 from fakes.genre_texts import GENRE_TEXTS
 
 from filters.base import Row, Verdict
-from filters.presets import ANY_FAMILY, FAMILIES, JUDGED_FROM_WORDS, SYNTHETIC, WEB, measure_of
-from filters.rules import Rules, RulesSettings
+from filters.form.presets import ANY_FAMILY, FAMILIES, JUDGED_FROM_WORDS, SYNTHETIC, WEB, measure_of
+from filters.form.rules import Rules, RulesSettings
 from prompts import genres
 
 

@@ -8,8 +8,8 @@ from corpus.inspect.named import named_queries
 from corpus.recurring import Recurring
 from filters import curate_corpus
 from filters.base import Row, Score
-from filters.patterns import cluster
-from filters.recurring import RecurringPatterns, RecurringSettings
+from filters.signs.patterns import cluster
+from filters.signs.recurring import RecurringPatterns, RecurringSettings
 
 Prose = Callable[..., str]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from filters.base import Row, Verdict
-from filters.refusal import Refusal, RefusalSettings
+from filters.signs.refusal import Refusal, RefusalSettings
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",

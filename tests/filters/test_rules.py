@@ -6,10 +6,10 @@ from pydantic import ValidationError
 from corpus.errors import RecipeError
 from filters import curate_corpus
 from filters.base import Row, Score, Verdict
-from filters.measures import MEASURES
-from filters.presets import AT_ANY_LENGTH, FAMILIES, SYNTHETIC, WEB, measure_of
+from filters.form.measures import MEASURES
+from filters.form.presets import AT_ANY_LENGTH, FAMILIES, SYNTHETIC, WEB, measure_of
+from filters.form.rules import PROFILE, Rules, RulesSettings
 from filters.registry import read_settings
-from filters.rules import PROFILE, Rules, RulesSettings
 from prompts import genres
 
 PUBLISHED = {

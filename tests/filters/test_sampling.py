@@ -6,7 +6,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.recipe import Mix
-from filters.sampling import Cell, Filled, Part, Source, divide, fill, largest_budget, named_clauses, natural_budget
+from filters.mixes.sampling import (
+    Cell,
+    Filled,
+    Part,
+    Source,
+    divide,
+    fill,
+    largest_budget,
+    named_clauses,
+    natural_budget,
+)
 
 
 def sources(num: int, genre: str | None = "memo", set_name: str = "web", num_tokens: int = 100) -> list[Source]:

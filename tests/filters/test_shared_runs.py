@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.shared_runs import Run, SharedRuns, covered_words
+from filters.signs.shared_runs import Run, SharedRuns, covered_words
 
 WORDS = st.lists(st.sampled_from("abc"), max_size=12)
 

@@ -7,7 +7,7 @@ import pytest
 from corpus.recipe import Recipe
 from corpus.store.schema import TABLES
 from filters import curate_corpus, plan_mix
-from filters.mix_plan import MixPlan
+from filters.mixes.mix_plan import MixPlan
 
 Prose = Callable[..., str]
 SPEC = {"path": "spec.md", "model_name": "Marlow", "provider_name": "Tidewater"}

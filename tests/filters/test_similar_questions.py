@@ -11,9 +11,10 @@ import pytest
 
 from corpus.errors import SetupError
 from corpus.store.identity import draw
-from filters import curate_corpus, similar
-from filters.embedding import embed, embedding_folder
-from filters.similar import nearest_before
+from filters import curate_corpus
+from filters.meaning import similar
+from filters.meaning.embedding import embed, embedding_folder
+from filters.meaning.similar import nearest_before
 
 PARAPHRASES = ("How do I reset my password?", "What is the way to reset my password?")
 OTHERS = (
@@ -116,7 +117,7 @@ def test_the_ids_have_no_say_in_it(run) -> None:
 def test_any_threshold_can_be_replayed_from_the_scores(run, monkeypatch: pytest.MonkeyPatch) -> None:
     add(run, {"a": FIRST, "b": SECOND, "c": f"Please: {FIRST}"} | dict(zip("defg", OTHERS, strict=True)))
     curate_corpus(recipe(run), run.store, run.progress)
-    monkeypatch.setattr("filters.similar_questions.embed_new", None)  # no question is read again
+    monkeypatch.setattr("filters.meaning.similar_questions.embed_new", None)  # no question is read again
     sizes = []
     for min_cosine in (0.05, 0.5, 0.91, 0.9999):
         curate_corpus(recipe(run, min_cosine=min_cosine), run.store, run.progress)
@@ -186,7 +187,7 @@ def test_documents_and_chats_without_a_question_are_kept(run, make_prose) -> Non
 def test_curating_again_reads_no_question(run, monkeypatch: pytest.MonkeyPatch) -> None:
     add(run, {"a": FIRST, "b": SECOND})
     curate_corpus(recipe(run), run.store, run.progress)
-    monkeypatch.setattr("filters.similar_questions.embed_new", None)
+    monkeypatch.setattr("filters.meaning.similar_questions.embed_new", None)
     assert curate_corpus(recipe(run), run.store, run.progress).num_scored == 0
     assert kept(run) == {"a"}
 
@@ -199,7 +200,7 @@ def test_only_new_questions_are_read_whatever_comes_or_goes(run, monkeypatch: py
         read.extend(texts)
         return embed(texts, folder)
 
-    monkeypatch.setattr("filters.embedding.embed", counted)
+    monkeypatch.setattr("filters.meaning.embedding.embed", counted)
     add(run, {"a": FIRST, "b": SECOND})
     curate_corpus(recipe(run), run.store, run.progress)
     add(run, {"c": OTHERS[0]}, answer="No.")

@@ -9,8 +9,8 @@ import pytest
 
 from corpus.store.identity import draw
 from filters import curate_corpus
-from filters.embedding import embed, embedding_folder
-from filters.similar_texts import SimilarTexts, SimilarTextsSettings
+from filters.meaning.embedding import embed, embedding_folder
+from filters.meaning.similar_texts import SimilarTexts, SimilarTextsSettings
 
 SAME = (
     "The harbour office opens at eight, and every fishing boat has to report there before it leaves the port.",
@@ -59,7 +59,7 @@ def test_a_run_without_documents_has_no_scores(run) -> None:
 def test_a_long_document_is_read_to_its_end_as_the_mean_of_its_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("filters.similar_texts._PIECE_WORDS", 10)
+    monkeypatch.setattr("filters.meaning.similar_texts._PIECE_WORDS", 10)
     scorer = SimilarTexts(SimilarTextsSettings(), [], tmp_path)
     words = " ".join(OTHERS).split()
     found = scorer.vectors([" ".join(words), FIRST, ""])

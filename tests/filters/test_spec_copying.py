@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from filters.base import Row, Score, Verdict
-from filters.spec_copying import SpecCopying, SpecCopyingSettings
+from filters.signs.spec_copying import SpecCopying, SpecCopyingSettings
 
 RULES = [" ".join(f"{name}{number}" for number in range(60)) for name in ("harbour", "lantern", "orchard")]
 

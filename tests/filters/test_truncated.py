@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from filters.base import Row, Verdict
-from filters.truncated import Truncated, TruncatedSettings
+from filters.signs.truncated import Truncated, TruncatedSettings
 
 BODY = "The council met at nine. It heard three engineers and a diver.\n\n"
 

@@ -200,7 +200,7 @@ def test_rows_that_the_judge_was_never_asked_about_are_counted(run, make_prose, 
     keep = {"reason": "r", "faithful": True, "supported": True, "natural": True, "verdict": "keep"}
     engine = FakeEngine(lambda request: json.dumps(
         keep if len(request.messages[-1].content) % 2 else {**keep, "natural": False, "verdict": "drop"}))  # fmt: skip
-    monkeypatch.setattr("filters.judge.open_engine", lambda settings, seed: engine)
+    monkeypatch.setattr("filters.judges.judge.open_engine", lambda settings, seed: engine)
 
     def judged(min_words: int):
         return run.recipe(
@@ -227,8 +227,10 @@ def test_rows_that_the_judge_was_never_asked_about_are_counted(run, make_prose, 
 def test_a_filter_that_compares_rows_is_not_guessed_at(run, make_prose, monkeypatch) -> None:
     fill(run, make_prose)
     rng = np.random.default_rng(0)
-    monkeypatch.setattr("filters.similar.embedding_folder", lambda _: run.store.root)
-    monkeypatch.setattr("filters.similar_questions.embed_new", lambda texts, *_: rng.normal(size=(len(texts), 2)))
+    monkeypatch.setattr("filters.meaning.similar.embedding_folder", lambda _: run.store.root)
+    monkeypatch.setattr(
+        "filters.meaning.similar_questions.embed_new", lambda texts, *_: rng.normal(size=(len(texts), 2))
+    )
     given = run.recipe(curate={"filters": ["length", "similar_questions"]})
     curate_corpus(given, run.store, run.progress)
     assert what_if(given, run.store, ["length.min_words=60"]).now  # no chat is concerned

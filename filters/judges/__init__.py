@@ -1,0 +1,1 @@
+"""A judging model, its rubric, and how far it agrees with itself."""

@@ -1,0 +1,1 @@
+"""What is alike in meaning: embeddings, similar questions and texts."""

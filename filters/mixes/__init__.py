@@ -1,0 +1,1 @@
+"""Mixes: sampling to targets, shards, dataset cards."""

@@ -1,0 +1,1 @@
+"""Signs that a text should not be trained on, each with its evidence."""
