@@ -92,7 +92,11 @@ def test_the_ground_floor_imports_nothing_upstairs() -> None:
 
 def test_the_import_rule_would_notice(tmp_path: Path) -> None:
     """The negative control: an import of a room's inside from another room is seen, in every form."""
-    for line in ("import filters.mixes.mix", "from filters import mix", "from filters.mixes.mix import build_mix"):
+    for line in (
+        "import filters.mixes.mix",
+        "from filters.mixes import mix",
+        "from filters.mixes.mix import build_mix",
+    ):
         path = tmp_path / "probe.py"
         path.write_text(f"def f():\n    {line}\n")
         assert any(ours(name) and not within(name, MAY_IMPORT["train"]) for name in imports(path)), line

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from filters.copies.compiled import Bytes, Hashes, Places, Values, compiled
+from filters.compiled import Bytes, Hashes, Places, Values, compiled
 
 WORD, ALONE, APOSTROPHE, SPACE, COMPLEX = 1, 2, 4, 8, 16
 """What a character is: part of a word, a word by itself, what may join two parts of a word, white space, and one that

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from filters.copies.compiled import Hashes, Places, Values, compiled
+from filters.compiled import Hashes, Places, Values, compiled
 
 _SEED, _FACTOR = np.uint64(0x13198A2E03707344), np.uint64(0xD6E8FEB86659FD93)
 _U32 = np.uint64(32)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from filters.compiled import compiled
 from filters.form.characters import SPACE, patterns
-from filters.form.hashed import Codes, Places, compiled
+from filters.form.hashed import Codes, Places
 from filters.form.spans import Kinds, count_sentences, strip
 
 KEPT, LONG_WORD, UNPUNCTUATED, FEW_WORDS, LOREM_IPSUM, JAVASCRIPT, CURLY_BRACKET, POLICY, SENTENCES = range(9)

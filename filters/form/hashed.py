@@ -5,45 +5,18 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from functools import lru_cache
-from pathlib import Path
-from typing import TypeVar, cast
-
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Function = TypeVar("Function", bound=Callable[..., object])
+from filters.compiled import compiled
+
 Codes = NDArray[np.uint32]
 Places = NDArray[np.int32]
 
-_HOME = Path(__file__).parent
-_KERNELS = ("characters", "hashed", "spans", "c4_lines", "kernels")
 _BASIS = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)  # both: FNV-1a, 64 bits
 _MIX = np.uint64(0xFF51AFD7ED558CCD)  # murmur3's finaliser
 _HALF = np.uint64(32)
-
-
-def compiled(function: Function) -> Function:
-    """Compile to machine code at the first call; the code is kept beside the module for the next process.
-
-    numba looks at the time of the function's own file alone, and machine code holds what it calls: so code is kept in a
-    folder named after the sources of all kernels.
-    """
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(_HOME / "__pycache__" / f"kernels-{_digest()}")
-    try:
-        return cast("Function", numba.njit(cache=True, nogil=True)(function))
-    finally:
-        numba.config.CACHE_DIR = before
-
-
-@lru_cache(maxsize=1)
-def _digest() -> str:
-    sources = [(_HOME / f"{name}.py").read_bytes() for name in _KERNELS]
-    return hashlib.blake2b(b"".join(sources), digest_size=8).hexdigest()
 
 
 @compiled

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from filters.compiled import compiled
 from filters.form import c4_lines as c4
 from filters.form.c4_lines import measure_c4_lines
 from filters.form.characters import ALPHABETIC, SENTENCE_END, SYMBOL, patterns
-from filters.form.hashed import Codes, Places, compiled, extend_ngrams, find_repeated, find_slot, hash_span, mixed
+from filters.form.hashed import Codes, Places, extend_ngrams, find_repeated, find_slot, hash_span, mixed
 from filters.form.spans import (
     LF,
     Kinds,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from filters.compiled import compiled
 from filters.form.characters import IDEOGRAPH, SPACE
-from filters.form.hashed import Codes, Places, compiled
+from filters.form.hashed import Codes, Places
 
 Kinds = NDArray[np.uint8]
 
