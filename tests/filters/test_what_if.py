@@ -139,7 +139,7 @@ def test_nothing_is_written_and_no_text_is_scored(run, make_prose, monkeypatch: 
     fill(run, make_prose)
     curate_corpus(recipe(run), run.store, run.progress)
     before, files = folder_hash(run), run.files()
-    for name in ("length.Length", "rules.Rules", "leaks.Leaks", "classifier.Classifier"):
+    for name in ("form.length.Length", "form.rules.Rules", "signs.leaks.Leaks", "learned.classifier.Classifier"):
         monkeypatch.setattr(f"filters.{name}.score", lambda *_: 1 / 0)
     report = what_if(recipe(run), run.store, ["length.min_words=100", "helpful.min_probability=0.9"])
     assert len(report.then["documents"].ids) < len(report.now["documents"].ids)
