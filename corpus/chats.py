@@ -90,7 +90,7 @@ class ChatWriter:
         if not is_reasoned:
             return Done({"calls": calls, "chats": [self._row(job, question.text, answer.text, calls)]})
         reasoning, plain = REASONED.parts(answer.text)
-        with_it, without = _chat_id(job, "reasoned"), _chat_id(job, "plain")
+        with_it, without = _chat_id(job, calls, "reasoned"), _chat_id(job, calls, "plain")
         whole = f"<think>\n{reasoning}\n</think>\n\n{plain}"
         rows = [
             self._row(job, question.text, whole, calls, chat_id=with_it, twin_id=without, reasoning=True),
@@ -144,7 +144,7 @@ class ChatWriter:
         brief = job.brief
         messages: Messages = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
         return {
-            "chat_id": chat_id or _chat_id(job),
+            "chat_id": chat_id or _chat_id(job, calls),
             "brief_id": brief.brief_id,
             "context_hash": brief.context_hash,
             "call_id": calls[-1]["call_id"],
@@ -175,5 +175,7 @@ def _reasoning_tokens(job: Job) -> int:
     return int(str(job.sampling.get("reasoning_max_tokens", 0)))
 
 
-def _chat_id(job: Job, *form: str) -> str:
-    return content_id("chat", job.brief.brief_id, job.brief.context_hash, *form)
+def _chat_id(job: Job, calls: Sequence[Mapping[str, object]], *form: str) -> str:
+    """With the calls that gave its turns: a chat that was lost and written again is another one."""
+    gave = [call["call_id"] for call in calls if call["outcome"] == "ok"]
+    return content_id("chat", job.brief.brief_id, job.brief.context_hash, gave, *form)

@@ -97,7 +97,9 @@ class DocumentWriter:
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
         text = PLANNED.parts(asked.text)[1] if is_planned else asked.text
-        row = self._row(job, text, content_id("document", brief.brief_id, brief.context_hash), asked.calls, None)
+        # The call, too: a text that was lost and written again is another one, which no score and no verdict is about.
+        doc_id = content_id("document", brief.brief_id, brief.context_hash, asked.calls[-1]["call_id"])
+        row = self._row(job, text, doc_id, asked.calls, None)
         then = [self.rewrite_work(job, row)] if job.sampling.get("rewrite") else []
         return Done({"calls": asked.calls, "documents": [row]}, then=then)
 
@@ -108,7 +110,7 @@ class DocumentWriter:
         )
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
-        doc_id = content_id("rewrite", first["doc_id"], job.sampling["rewrite"])
+        doc_id = content_id("rewrite", first["doc_id"], job.sampling["rewrite"], asked.calls[-1]["call_id"])
         row = self._row(job, REWRITTEN.parts(asked.text)[1], doc_id, asked.calls, str(first["doc_id"]))
         return Done({"calls": asked.calls, "documents": [row]})
 

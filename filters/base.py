@@ -68,6 +68,9 @@ class Filter(ABC):
     """Its own, or the one that its settings give it."""
     version: ClassVar[int]
     """Raised when the code gives other scores or verdicts than before."""
+    thresholds: ClassVar[Mapping[str, str] | None] = None
+    """Settings that are lines, by the score that each is a line through; all others make the scores. None: the scores
+    depend on what `scored_with` says of the settings alone."""
     applies_to: frozenset[Kind] = frozenset(KINDS)
     """What it judges: what its settings say under that name, where they say something."""
 
@@ -89,12 +92,15 @@ class Filter(ABC):
     @classmethod
     def scored_settings(cls, settings: Section) -> object:
         """What of the settings the scores depend on; all others are thresholds, which move without new scores."""
-        return cls.to_judge(settings).scored_with()
+        if cls.thresholds is None:
+            return cls.to_judge(settings).scored_with()
+        return {name: value for name, value in settings if name not in cls.thresholds}
 
     @classmethod
     def score_behind(cls, setting: str) -> str:
         """The name of the score that a threshold is a line through: `max_x` and `min_x` are limits of the score `x`."""
-        return setting.removeprefix("min_").removeprefix("max_")
+        named = cls.thresholds or {}
+        return named.get(setting, setting.removeprefix("min_").removeprefix("max_"))
 
     def scored_with(self) -> list[object]:
         """What the scores depend on besides text and code; thresholds are no part of it."""

@@ -8,16 +8,19 @@ rows that every filter keeps: a kept row never gives way to one that is dropped.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 from typing import cast
 
+import prompts
 from corpus.errors import DataError
 from corpus.models import request_options
-from corpus.recipe import Recipe
+from corpus.recipe import Recipe, Section
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
-from corpus.store.identity import content_id
+from corpus.store.identity import content_id, file_id
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.copies.candidates import candidates
 from filters.copies.duplicates import find_duplicates, pass_hash
@@ -30,7 +33,9 @@ from filters.learned.classifier_report import ClassifierReport, report_tables, w
 from filters.learned.classifying import classifier_row, is_classifier
 from filters.learned.genre_fidelity import GenreFidelity
 from filters.learned.genre_training import FidelityReport, measure_fidelity
-from filters.registry import make_filters, read_settings, turns
+from filters.registry import FILTERS, filter_of, make_filters, read_settings, turns
+from filters.signs.contamination import ContaminationSettings
+from filters.signs.eval_texts import own_files
 from filters.signs.patterns import count_patterns
 
 NOTE = "@"
@@ -96,7 +101,7 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
         filters += made
         gate = gate.after(made)
     verdicts = {judging.name: judging.filter_hash for judging in filters}
-    verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe)}
+    verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe, store)}
     scorers = {scoring.name: scoring.scorer_hash for scoring in filters}
     passes = _look_for_duplicates(recipe, store, gate, scorers, progress)
     writer = store.writer("filters")
@@ -118,7 +123,7 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
         DataError: it is not; the message says why, and to curate.
     """
     verdicts = store.current("verdicts")
-    if verdicts.get(f"{NOTE}curate") != _curate_hash(recipe):
+    if verdicts.get(f"{NOTE}curate") != _curate_hash(recipe, store):
         how = "with other settings" if verdicts else "not yet"
         raise DataError(f"{store.root} was curated {how}; run: specmill curate {store.root}")
     hashes = [made_by for scope, made_by in verdicts.items() if not scope.startswith(NOTE)]
@@ -136,12 +141,35 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
         )
 
 
-def _curate_hash(recipe: Recipe) -> str:
-    """Names what the recipe says of curation, with the models of the engines that its filters ask."""
+def _curate_hash(recipe: Recipe, store: Store) -> str:
+    """Names all that verdicts rest on besides the rows.
+
+    What the recipe says, the models that its filters ask, the files that they name, the names and clauses that they
+    hold texts against, and the code.
+    """
+    settings = read_settings(recipe)
+    files = [file_id(path) for one in settings.values() for path in _files_in(one) if path.is_file()]
+    versions = {name: FILTERS[filter_of(one)].version for name, one in settings.items()}
+    names = [recipe.spec.model_name, recipe.spec.provider_name] if recipe.spec else []
+    rubrics = [prompts.load(name).hash for name in ("judge_document", "judge_chat")] if "judge" in settings else []
+    rests_on = [files, versions, names, store.current("clauses"), rubrics]
     named = sorted(set(recipe.curate.engines().values()))
     asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision", "adapter"}) for name in named]
     options = [request_options(recipe.engines[name]) for name in named]
-    return content_id("curate", recipe.curate.model_dump(mode="json"), *asked, *filter(None, options))
+    return content_id("curate", recipe.curate.model_dump(mode="json"), *asked, *filter(None, options), rests_on)
+
+
+def _files_in(settings: object) -> Iterator[Path]:
+    """Every file that settings name; a model may be a name, which is no file."""
+    if isinstance(settings, ContaminationSettings) and settings.own_items:
+        yield from (file.path for file in own_files())
+    if isinstance(settings, Section):
+        for key, value in settings:
+            yield from [Path(value)] if key == "model" and isinstance(value, str) else _files_in(value)
+    elif isinstance(settings, Path):
+        yield settings
+    elif isinstance(settings, list | tuple):
+        yield from chain.from_iterable(map(_files_in, settings))
 
 
 def _look_for_duplicates(

@@ -143,7 +143,7 @@ def _read_changes(now: Mapping[str, Section], changes: Sequence[str]) -> tuple[d
             )
         setting, before = key.removeprefix(f"{name}."), then[name]
         try:
-            given = {**before.model_dump(exclude_unset=True), setting: yaml.safe_load(value)}
+            given = {one: getattr(before, one) for one in before.model_fields_set} | {setting: yaml.safe_load(value)}
         except yaml.YAMLError as error:
             raise RecipeError(f"--what-if {change!r}: the value is not YAML: {error}") from None
         after = read_one(filter_of(before), given)

@@ -128,8 +128,9 @@ def plain(value: object) -> object:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, pa.MonthDayNano):
         return f"{value.months} months {value.days} days {value.nanoseconds / 1e9} seconds"
-    assert isinstance(value, list | tuple), (type(value), value)
-    return [plain(item) for item in value]
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return str(value)  # a UUID, say
 
 
 def show_answer(table: pa.Table) -> Group:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import duckdb
 
 from corpus.errors import QueryError
+from corpus.foreign import has_half_character
 
 ALLOWED = "SELECT (also FROM first, WITH, VALUES, PIVOT, UNPIVOT), EXPLAIN of one, DESCRIBE, SHOW, SUMMARIZE"
 _READING_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
@@ -25,6 +26,8 @@ def check_reads(connection: duckdb.DuckDBPyConnection, text: str) -> None:
     Raises:
         QueryError: nothing there, more than one statement, not SQL, or of a kind that does more than read.
     """
+    if has_half_character(text):  # how Python shows bytes of the command line that are not UTF-8
+        raise QueryError("the statement is not UTF-8; write it in UTF-8")
     try:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:

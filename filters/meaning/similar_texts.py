@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -39,6 +40,7 @@ class SimilarTexts(Similar):
 
     name = "similar_texts"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"min_cosine": "cosine"}
     applies_to = frozenset[Kind]({"documents"})
     none_label = "not compared"
     settings: SimilarTextsSettings

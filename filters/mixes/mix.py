@@ -165,7 +165,8 @@ def _record(recipe: Recipe, store: WritingStore, plan: MixPlan, mix_id: str, pie
     writer, mixes = store.writer("filters"), recipe.every_mix()
     for table, made in (("mix_parts", parts), ("mixes", rows)):
         current = store.current(table)
+        wanted = {mix: its_id for mix, its_id in current.items() if mix in mixes} | {plan.name: mix_id}
         if current.get(plan.name) != mix_id:
             writer.commit(table, mix_id, pa.Table.from_pylist(made, schema=TABLES[table].schema))
-            kept = {mix: its_id for mix, its_id in current.items() if mix in mixes}
-            writer.set_current(table, kept | {plan.name: mix_id})
+        if current != wanted:
+            writer.set_current(table, wanted)

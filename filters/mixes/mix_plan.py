@@ -9,8 +9,10 @@ from corpus.clause_names import ClauseNames
 from corpus.counting import refuse_other_tokenizer
 from corpus.errors import RecipeError, nearest
 from corpus.held_out import is_held_out_document
-from corpus.recipe import Mix, Recipe
+from corpus.recipe import Duplicates, Mix, Recipe
 from corpus.store import Store
+from filters.copies.candidates import rows_among
+from filters.copies.duplicates import find_duplicates
 from filters.curate import check_curated
 from filters.mixes.sampling import (
     Filled,
@@ -133,7 +135,7 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     _check_twins(store, settings, name)
     names = ClauseNames.of_run(store)
     _check_clauses(settings, name, names)
-    everything, num_held_out = _sources(store, settings, recipe.seed)
+    everything, num_held_out = _sources(recipe, store, settings)
     parts_of = (
         names.singles() if settings.weights("clauses") is None else names.parts(settings.weights("clauses") or ())
     )
@@ -163,8 +165,12 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     )
 
 
-def _sources(store: Store, settings: Mix, seed: int) -> tuple[list[Source], int]:
-    """The rows that may go into the mix, and how many documents are held out of every mix."""
+def _sources(recipe: Recipe, store: Store, settings: Mix) -> tuple[list[Source], int]:
+    """The rows that may go into the mix, and how many documents are held out of every mix.
+
+    What says the same as a held-out document is held out with it: curation leaves one of them only, and where it looks
+    for no duplicates, they are looked for here.
+    """
     columns = store.query(_SOURCES[settings.kind], _reasoning(settings)).to_pydict()
     found = [
         Source(row_id, set_name, genre, num_tokens, num_bytes, tuple(clause_ids or ()))
@@ -172,7 +178,13 @@ def _sources(store: Store, settings: Mix, seed: int) -> tuple[list[Source], int]
     ]
     if settings.kind == "chats":
         return found, 0
-    free = [source for source in found if not is_held_out_document(seed, source.id)]
+    held = {source.id for source in found if is_held_out_document(recipe.seed, source.id)}
+    if recipe.curate.duplicates is None and held:
+        rows, read = rows_among(store, "documents", [source.id for source in found])
+        members = find_duplicates(rows, read, Duplicates()).select(["doc_id", "cluster_id"]).to_pylist()
+        clusters = {member["cluster_id"] for member in members if member["doc_id"] in held}
+        held |= {member["doc_id"] for member in members if member["cluster_id"] in clusters}
+    free = [source for source in found if source.id not in held]
     return free, len(found) - len(free)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -57,6 +58,10 @@ class Contamination(TextFilter):
 
     name = "contamination"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {
+        "max_question_ngrams": "question_ngrams", "max_answer_ngrams": "answer_ngrams",
+        "max_held_out_ngrams": "held_out_ngrams",
+    }  # fmt: skip
     settings: ContaminationSettings
 
     def __init__(

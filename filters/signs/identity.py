@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import yaml
 from pydantic import Field, NonNegativeInt
@@ -113,6 +113,7 @@ class Identity(TextFilter):
 
     name = "identity"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"max_mentions": "mentions"}
     settings: IdentitySettings
 
     def __init__(

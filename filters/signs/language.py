@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeInt
 
@@ -41,6 +42,7 @@ class Language(TextFilter):
 
     name = "language"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"min_fraction": "language_fraction", "min_letters": "letters"}
     settings: LanguageSettings
 
     def __init__(self, settings: LanguageSettings, model: LanguageModel) -> None:

@@ -7,6 +7,7 @@ such phrases. The patterns are those of the whole corpus, so that more rows mean
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import Field, NonNegativeInt
 
@@ -33,6 +34,7 @@ class RecurringPatterns(TextFilter):
 
     name = "recurring"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"max_patterns": "patterns", "max_covered_fraction": "covered_fraction"}
     settings: RecurringSettings
 
     def __init__(self, settings: RecurringSettings, patterns: Mapping[Kind, Patterns]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import Field, PositiveInt
 
@@ -35,6 +36,10 @@ class SpecCopying(TextFilter):
 
     name = "spec_copying"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {
+        "max_run_words": "copied_run_words",
+        "max_copied_fraction": "copied_fraction",
+    }
     settings: SpecCopyingSettings
 
     def __init__(self, settings: SpecCopyingSettings, clause_texts: Sequence[str]) -> None:
