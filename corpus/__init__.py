@@ -83,8 +83,11 @@ def import_rows(
     recipe: Recipe, store: WritingStore, files: Sequence[Path], set_name: str, *, skip_bad: bool = False
 ) -> ImportReport:
     """Documents and chats from Parquet or JSONL; `skip_bad` counts beside the recipe's. See `corpus.imports`."""
-    from corpus import counting, imports, models
+    from corpus import counting, foreign, imports, models
+    from corpus.errors import RecipeError
 
+    if not set_name.strip() or foreign.has_half_character(set_name):
+        raise RecipeError(f"--as {set_name!r} is no name for a set; give letters, such as --as instructions")
     counting.record_tokenizer(recipe, store)
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
     chat_counter = cache(lambda: models.chat_token_counter(*base))  # imports transformers: only where there are chats

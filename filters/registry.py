@@ -61,6 +61,8 @@ TURNS = (
     ("judge",),
 )
 """Who goes first, whatever the order in the recipe: a filter sees what those of the turns before it keep."""
+MAX_FILTERS = 60
+"""What is missing of a row is kept as one number, a bit a filter."""
 _PLAIN: Mapping[str, type[TextFilter]] = {
     "length": Length, "rules": Rules, "leaks": Leaks, "refusal": Refusal, "truncated": Truncated,
 }  # fmt: skip
@@ -109,6 +111,15 @@ def read_settings(recipe: Recipe) -> dict[str, Section]:
             if own_name != name and own_name in SETTINGS:
                 raise RecipeError(f"curate.filters: a {name} cannot be called '{own_name}', as another filter is")
             settings[own_name] = read
+    if len(settings) > MAX_FILTERS:
+        raise RecipeError(f"curate.filters names {len(settings)} filters; at most {MAX_FILTERS} go together")
+    score = recipe.curate.duplicates.score if recipe.curate.duplicates else None
+    if score is not None and score.rpartition(".")[0] not in settings:
+        scorer = score.rpartition(".")[0]
+        raise RecipeError(
+            f"curate.duplicates.score is {score}, but curate.filters has no {scorer or 'FILTER.SCORE of that form'}; "
+            f"{nearest(scorer, settings)}"
+        )
     return settings
 
 

@@ -106,8 +106,16 @@ def _write_json(table: pa.Table, target: BinaryIO) -> None:
 
 def _rows(table: pa.Table) -> Iterator[tuple[object, ...]]:
     for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-        columns = [[plain(value) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[plain(value) for value in _values(column)] for column in batch.columns]
         yield from zip(*columns, strict=True)
+
+
+def _values(column: pa.Array) -> list[object]:
+    """A column's values; of times that Python has none for (infinity, the year 20000), what DuckDB would print."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return list(column.cast(pa.string()).to_pylist())
 
 
 def plain(value: object) -> object:

@@ -104,15 +104,18 @@ def _scores(store: Store, ids: pa.ChunkedArray, settings: Duplicates, scorers: M
     """The score of each row that decides between equally rare ones; null where there is none."""
     if settings.score is None:
         return pa.chunked_array([pa.nulls(len(ids), pa.float64())])
-    scorer, _, name = settings.score.partition(".")
-    if scorer not in scorers:
-        raise RecipeError(
-            f"curate.duplicates.score is {settings.score}, but curate.filters has no {scorer}; "
-            f"{nearest(scorer, scorers)}"
-        )
+    scorer, _, name = settings.score.rpartition(".")
     found = store.query(
         "SELECT doc_id, any_value(value) AS score FROM all_scores WHERE scorer_hash = $made_by AND name = $name "
         "GROUP BY doc_id",
         {"made_by": scorers[scorer], "name": name},
     )
+    if len(ids) and not len(found):
+        known = store.rows(
+            "SELECT DISTINCT name FROM all_scores WHERE scorer_hash = ? ORDER BY name", [scorers[scorer]]
+        )
+        names = [str(row["name"]) for row in known]
+        raise RecipeError(
+            f"curate.duplicates.score is {settings.score}, but {scorer} gives no score '{name}'; {nearest(name, names)}"
+        )
     return found["score"].take(pc.index_in(ids, found["doc_id"]))
