@@ -124,8 +124,8 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
     """
     verdicts = store.current("verdicts")
     if verdicts.get(f"{NOTE}curate") != _curate_hash(recipe, store):
-        how = "with other settings" if verdicts else "not yet"
-        raise DataError(f"{store.root} was curated {how}; run: specmill curate {store.root}")
+        how = "with other settings than this recipe's" if verdicts else "not yet"
+        raise DataError(f"{store.root} was curated {how}; run specmill curate with the same recipe and the same -o")
     hashes = [made_by for scope, made_by in verdicts.items() if not scope.startswith(NOTE)]
     pending = missing(store, "verdicts", hashes)[kind]
     if pending:

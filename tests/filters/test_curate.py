@@ -185,7 +185,7 @@ def test_the_prompts_words_come_with_the_row(run, make_prose: Prose) -> None:
 
 def test_checking_tells_what_is_not_curated(run, make_prose: Prose) -> None:
     fill(run, make_prose)
-    with pytest.raises(DataError, match="curated not yet; run: specmill curate"):
+    with pytest.raises(DataError, match="curated not yet; run specmill curate"):
         check_curated(run.recipe(), run.store, "documents")
     curate_corpus(run.recipe(), run.store, run.progress)
     for kind in KINDS:

@@ -1,6 +1,6 @@
 -- What would be curated if one filter kept just the rows with a score in a range, by set and genre; asks no model.
 -- $scorer: text. The filter, as in the column `scorer` of `scores`; the range takes the place of its verdict.
--- $name: text. The score, as in the column `name`.
+-- $name: text. The score, as in the column `name`; rows without it stay as they are.
 -- $at_least: number or null. The lowest value that is kept; without it, no value is too low.
 -- $at_most: number or null. The highest value that is kept; without it, no value is too high.
 WITH held AS (
@@ -56,7 +56,7 @@ SELECT
     count(is_in_range) AS scored,
     count(*) FILTER (is_in_range) AS in_range,
     count(*) FILTER (is_curated) AS curated_now,
-    count(*) FILTER (is_in_range AND is_kept_by_others) AS curated_then
+    count(*) FILTER (CASE WHEN is_in_range IS NULL THEN is_curated ELSE is_in_range AND is_kept_by_others END) AS curated_then
 FROM standing
 GROUP BY set, genre
 ORDER BY rows DESC, set, genre
