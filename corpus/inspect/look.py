@@ -96,7 +96,4 @@ class Look:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None:
-            # Ctrl+C may come between Python and DuckDB: the statement would run on, and closing would wait for it.
-            self.connection.interrupt()
         self.connection.close()

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from corpus.errors import CorruptFileError, QueryError, nearest
 from corpus.inspect.gate import check_reads, first_lines
+from corpus.inspect.interrupt import unless_interrupted
 from corpus.inspect.look import Look
 from corpus.inspect.named import named_queries
 
@@ -48,19 +49,23 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
         raise QueryError("-p gives values to a named query; write them into a statement of your own")
     sql = named.sql if named else statement
     values = named.values(given or {}) if named else {}
-    try:
+    looks: list[Look] = []
+
+    def answer() -> Answer:
         with Look(root, sandboxed=True, sql=sql, is_ours=named is not None) as look:
+            looks.append(look)
             check_reads(look.connection, sql)
             table = look.table(sql, values)
             return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
-    except duckdb.InterruptException:
-        raise KeyboardInterrupt from None
+
+    def stop() -> None:
+        for look in looks:
+            look.connection.interrupt()
+
+    try:
+        return unless_interrupted(answer, stop)
     except duckdb.Error as error:
         raise QueryError(first_lines(error)) from None
-    except RuntimeError as error:
-        if "interrupted" in str(error):  # what Ctrl+C becomes in DuckDB's Python client
-            raise KeyboardInterrupt from None
-        raise
 
 
 def _distinct(names: list[str]) -> list[str]:
