@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,9 @@ def made_documents(num_documents: int, seed: int = 0) -> Iterator[list[str]]:
         yield [_sentences(block[place]) for place in rng.permutation(size)]
 
 
-def _edited(found: list[str], fraction: float, rng: np.random.Generator, words) -> list[str]:  # noqa: ANN001
+def _edited(
+    found: list[str], fraction: float, rng: np.random.Generator, words: Callable[[int], list[str]]
+) -> list[str]:
     edited = list(found)
     places = rng.choice(len(found), round(fraction * len(found)), replace=False).tolist()
     for place, word in zip(places, words(len(places)), strict=True):

@@ -43,7 +43,7 @@ SYMBOLS = ("max_hashes_per_word", "max_ellipses_per_word")
 def decide(texts: Sequence[str]) -> dict[str, list[bool]]:
     """Which texts each preset, and each rule alone, drops."""
     limits = {name: limit for preset in WEB.values() for name, limit in preset.items()} | dict.fromkeys(LINE_RULES, 0)
-    presets = {name: Rules(RulesSettings(preset=[name])) for name in WEB}  # type: ignore[list-item]
+    presets = {name: Rules(RulesSettings(preset=[name])) for name in WEB}
     made: dict[str, list[bool]] = {name: [] for name in [*presets, *limits]}
     for block in in_blocks(texts):
         for scores in measure(block, MEASURES):
@@ -66,7 +66,7 @@ def _breaks(name: str, limit: float, scores: Mapping[str, Score]) -> bool:
 def time_ours(texts: Path, result: Path) -> None:
     """Score and judge as curation does, without the store (processor seconds)."""
     rows = [Row(str(i), "documents", json.loads(line)) for i, line in enumerate(texts.open(encoding="utf-8"))]
-    rules = Rules(RulesSettings(preset=list(WEB)))  # type: ignore[arg-type]
+    rules = Rules(RulesSettings(preset=list(WEB)))
     rules.score(rows[:1])
     start = time.process_time()
     dropped = 0
@@ -123,7 +123,7 @@ def main() -> None:
         result, mine = Path(folder) / "result.json", [sys.executable, Path(__file__).resolve(), "--time-ours"]
         peer = [given.peer, PEER]
         theirs = run([*peer, write(texts, Path(folder) / "all.jsonl"), result], result)
-        table(decide(texts), theirs["drops"], texts)  # type: ignore[arg-type]
+        table(decide(texts), theirs["drops"], texts)
         timed, seconds = write(natural, Path(folder) / "natural.jsonl"), [(0.0, 0.0)] * 0
         sides = {"Specmill": mine, "datatrove": peer}
         for _ in range(given.rounds):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -198,4 +198,4 @@ def brief_of(row: Mapping[str, object]) -> Brief:
     """A brief from its row."""
     names = Brief.__dataclass_fields__
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items() if name in names}
-    return Brief(**cast("dict[str, str]", values))  # type: ignore[arg-type]  # of mixed types, as the schema has them
+    return Brief(**cast("dict[str, Any]", values))  # of mixed types, as the schema has them

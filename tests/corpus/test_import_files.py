@@ -264,7 +264,7 @@ def test_parts_are_of_bounded_size_and_what_a_kill_left_out_is_added_by_the_next
         num_parts += 1
         if num_parts == 3:
             raise KeyboardInterrupt
-        add_part(self, *arguments)  # type: ignore[arg-type]
+        add_part(self, *arguments)
 
     with monkeypatch.context() as patched:
         patched.setattr(WritingStore, "add_part", dies_at_the_third)

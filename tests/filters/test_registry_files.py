@@ -71,9 +71,9 @@ def test_files_of_filters_lie_beside_the_recipe_and_one_that_is_not_there_is_nam
     )
     recipe = load_recipe(tmp_path / "recipe.yaml")
     settings = read_settings(recipe)
-    assert settings["language"].model_file == tmp_path / "lid.bin"  # type: ignore[attr-defined]
-    assert settings["identity"].names_file == tmp_path / "names.yaml"  # type: ignore[attr-defined]
-    assert settings["contamination"].files[0].path == tmp_path / "deep" / "items.jsonl"  # type: ignore[attr-defined]
+    assert settings["language"].model_file == tmp_path / "lid.bin"
+    assert settings["identity"].names_file == tmp_path / "names.yaml"
+    assert settings["contamination"].files[0].path == tmp_path / "deep" / "items.jsonl"
     with pytest.raises(DataError, match=r"language.model_file: .*lid.bin cannot be read"):
         curate_corpus(recipe, run.store, run.progress)
 
