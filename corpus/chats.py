@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import prompts
@@ -43,13 +44,22 @@ class ChatWriter:
         """One chat in which one thing is preferred to another."""
         return Work("preferences", partial(self._prefer, job))
 
+    def question_request(self, job: Job) -> Request:
+        """What is asked for a chat's question, on the spec or on a preference."""
+        is_preference = job.brief.kind == "preference"
+        messages = self._preference_question_messages(job) if is_preference else self._question_messages(job)
+        return request_of(job, messages, "question")
+
+    def answer_request(self, job: Job, question: str) -> Request:
+        """What is asked for the answer to a chat's question."""
+        is_preference = job.brief.kind == "preference"
+        messages = self._preference_messages(job, question) if is_preference else self._answer_messages(job, question)
+        return request_of(job, messages, "answer", _reasoning_tokens(job))
+
     def longest_request(self, job: Job) -> Request:
         """What is asked for a job's answer, to see whether it fits; the question that it shows counts as reply."""
-        return request_of(job, self._answer_messages(job, ""), "answer", _reasoning_tokens(job) + max_tokens(job))
-
-    def longest_preference_request(self, job: Job) -> Request:
-        """The same for a chat in which one thing is preferred to another."""
-        return request_of(job, self._preference_messages(job, ""), "answer", max_tokens(job))
+        request = self.answer_request(job, "")
+        return replace(request, max_tokens=request.max_tokens + max_tokens(job))
 
     def _question_messages(self, job: Job) -> list[prompts.Message]:
         values = {
@@ -70,15 +80,14 @@ class ChatWriter:
         return self._answer.render(**{name: values[name] for name in self._answer.variables})
 
     async def _write(self, job: Job) -> Done:
-        question = await self._pen.ask(job, "question", self._question_messages(job), accept=names_the_spec)
+        question = await self._pen.ask(job, "question", self.question_request(job), accept=names_the_spec)
         if question.text is None:
             return Done({"calls": question.calls}, question.outcome)
         is_reasoned = _reasoning_tokens(job) > 0
         answer = await self._pen.ask(
             job,
             "answer",
-            self._answer_messages(job, question.text),
-            extra_tokens=_reasoning_tokens(job),
+            self.answer_request(job, question.text),
             accept=REASONED.problem if is_reasoned else None,
             texts_in=REASONED.parts if is_reasoned else None,
             # A person's question that declines is none; an answer may decline, and the spec may ask for it.
@@ -100,18 +109,13 @@ class ChatWriter:
 
     async def _prefer(self, job: Job) -> Done:
         pair = _pair(job)
-        both = (pair.liked, pair.disliked)
-        first, second = both if job.brief.seed % 2 else both[::-1]
-        asked = prompts.load("preference_question").render(
-            **self._pen.names, first=first, second=second, topic=job.brief.idea, question_kind=self._note(job)
-        )
-        question = await self._pen.ask(job, "question", asked, accept=names_the_spec)
+        question = await self._pen.ask(job, "question", self.question_request(job), accept=names_the_spec)
         if question.text is None:
             return Done({"calls": question.calls}, question.outcome)
         answer = await self._pen.ask(
             job,
             "answer",
-            self._preference_messages(job, question.text),
+            self.answer_request(job, question.text),
             accept=lambda text: problem_with(text, pair),
             may_decline=True,
         )
@@ -119,6 +123,14 @@ class ChatWriter:
         if answer.text is None:
             return Done({"calls": calls}, answer.outcome)
         return Done({"calls": calls, "chats": [self._row(job, question.text, answer.text, calls)]})
+
+    def _preference_question_messages(self, job: Job) -> list[prompts.Message]:
+        pair = _pair(job)
+        both = (pair.liked, pair.disliked)
+        first, second = both if job.brief.seed % 2 else both[::-1]
+        return prompts.load("preference_question").render(
+            **self._pen.names, first=first, second=second, topic=job.brief.idea, question_kind=self._note(job)
+        )
 
     def _preference_messages(self, job: Job, question: str) -> list[prompts.Message]:
         pair = _pair(job)

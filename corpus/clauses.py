@@ -11,7 +11,7 @@ import pyarrow as pa
 from corpus.errors import SpecError
 from corpus.recipe import Recipe, Spec
 from corpus.spec import Clause, context_of, decode_spec, parse_spec, path_below
-from corpus.store import Store, WritingStore
+from corpus.store import WritingStore
 from corpus.store.identity import content_id, draw
 from corpus.store.schema import TABLES
 
@@ -122,23 +122,3 @@ def describe(clauses: Sequence[Clause], split: Mapping[str, str]) -> SpecReport:
     kinds = Counter(str(clause.kind) for clause in clauses)
     num_held_out = sum(split[clause.clause_id] == "held_out" for clause in clauses if clause.kind in BRIEFED)
     return SpecReport(dict(kinds), num_held_out)
-
-
-def load_clauses(store: Store) -> tuple[list[Clause], dict[str, str]]:
-    """The run's clauses in the spec's order, and the split of each."""
-    rows = store.query("SELECT * FROM clauses ORDER BY ordinal").to_pylist()
-    clauses = [
-        Clause(
-            clause_id=row["clause_id"],
-            ordinal=row["ordinal"],
-            path=tuple(row["path"]),
-            label=row["label"],
-            authority=row["authority"],
-            kind=row["kind"],
-            text=row["text"],
-            start_char=row["start_char"],
-            end_char=row["end_char"],
-        )
-        for row in rows
-    ]
-    return clauses, {row["clause_id"]: row["split"] for row in rows}

@@ -46,7 +46,12 @@ class DocumentWriter:
 
     def request(self, job: Job) -> Request:
         """What is asked for a document."""
-        return request_of(job, self._messages(job), "document", self._extra_tokens(job))
+        extra_tokens = EXTRA_TOKENS if job.sampling.get("plan") else 0
+        return request_of(job, self._messages(job), "document", extra_tokens)
+
+    def rewrite_request(self, job: Job, text: str) -> Request:
+        """What is asked for the second version of a document with this text."""
+        return request_of(job, self._rewrite_messages(job, text), "rewrite", EXTRA_TOKENS)
 
     def longest_requests(self, job: Job) -> Iterator[Request]:
         """What is asked for a job, to see whether it fits; of a rewrite, the document that it shows counts as reply."""
@@ -80,17 +85,13 @@ class DocumentWriter:
             text=text,
         )
 
-    def _extra_tokens(self, job: Job) -> int:
-        return EXTRA_TOKENS if job.sampling.get("plan") else 0
-
     async def _write(self, job: Job) -> Done:
         brief = job.brief
         is_planned = bool(job.sampling.get("plan"))
         asked = await self._pen.ask(
             job,
             "document",
-            self._messages(job),
-            extra_tokens=self._extra_tokens(job),
+            self.request(job),
             accept=PLANNED.problem if is_planned else None,
             texts_in=PLANNED.last if is_planned else None,
         )
@@ -104,10 +105,8 @@ class DocumentWriter:
         return Done({"calls": asked.calls, "documents": [row]}, then=then)
 
     async def _write_anew(self, job: Job, first: Mapping[str, object]) -> Done:
-        messages = self._rewrite_messages(job, str(first["text"]))
-        asked = await self._pen.ask(
-            job, "rewrite", messages, extra_tokens=EXTRA_TOKENS, accept=REWRITTEN.problem, texts_in=REWRITTEN.last
-        )
+        request = self.rewrite_request(job, str(first["text"]))
+        asked = await self._pen.ask(job, "rewrite", request, accept=REWRITTEN.problem, texts_in=REWRITTEN.last)
         if asked.text is None:
             return Done({"calls": asked.calls}, asked.outcome)
         doc_id = content_id("rewrite", first["doc_id"], job.sampling["rewrite"], asked.calls[-1]["call_id"])

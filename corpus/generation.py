@@ -210,7 +210,7 @@ class _Generation:
         work += [documents.work(job) for job in jobs]
         if not wave and (talks or preferences):  # its counter imports transformers, which takes seconds
             chats = ChatWriter(pen, chat_token_counter(*base))
-            asked = chain(asked, map(chats.longest_request, talks), map(chats.longest_preference_request, preferences))
+            asked = chain(asked, map(chats.longest_request, [*talks, *preferences]))
             work += [*map(chats.work, talks), *map(chats.preference_work, preferences)]
         refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")
         return await self._run(WRITING, work, engine)

@@ -9,24 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
 
 import prompts
 from corpus.assertions import Assertion, Idea, Subdomain
 from corpus.clauses import BRIEFED
 from corpus.excerpts import numbered, numbered_ones, pieces
 from corpus.models import engine_identity, request_options
+from corpus.outline_steps import Step, borne_out, check_name, shares_of, usable_items
 from corpus.recipe import Recipe
 from corpus.spec import Clause
 from corpus.store.identity import content_id
-from corpus.structured import Item, Unreadable, list_of, list_schema, read_items
+from corpus.structured import Item, list_of, list_schema, read_items
 from prompts import Genre
 
 PURPOSES = ("domains", "subdomains", "assertions", "genres", "topics", "ideas")
 """The calls of an outline; their replies are kept also where they are ok."""
-MAX_NAME_WORDS = 8
-"""A longer name of a domain or subdomain is a sentence (words; asked for: 4 and 5)."""
 MAX_ASSERTION_WORDS = 80
 """A longer assertion is a paragraph (words)."""
 TOPICS_PER_SUBDOMAIN = 12
@@ -38,20 +35,6 @@ MAX_TAKEN = 60
 """Ideas that a call for more shows as taken, the latest: all of them would outgrow a context (ideas; ours)."""
 SPARE_CALLS = 2
 """Calls for ideas beyond those that would do if each gave all it was asked for."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One call of an outline, and what its reply makes possible."""
-
-    purpose: str
-    item_id: str
-    messages: tuple[prompts.Message, ...]
-    schema: Mapping[str, object]
-    read: Callable[[str], tuple[list[Item], list[str]]]
-    """The reply's usable items, and what is wrong with the others. Raises `Unreadable`."""
-    follow: Callable[[list[Item] | None], list[Step]]
-    """The steps that come next; None: every attempt failed."""
 
 
 class Outline:
@@ -136,7 +119,7 @@ class Outline:
                 text = str(item["idea"]).strip()
                 if text.casefold() not in taken:
                     taken.add(text.casefold())
-                    found.append(Idea(text, tuple(_borne_out(item, subdomain))))
+                    found.append(Idea(text, tuple(borne_out(item, subdomain))))
         return found[:count], None
 
     def _ideas_step(self, subdomain: Subdomain, genre: str, taken: Sequence[str], number: int) -> Step:
@@ -162,7 +145,7 @@ class Outline:
         schema = list_of("domains", None, name="string", clauses="integers")
 
         def follow(items: list[Item] | None) -> list[Step]:
-            shares = _shares(items or [], section)
+            shares = shares_of(items or [], section)
             now_known = [*known, *(name for name, _ in shares if name not in known)]
             parts = [
                 self._subdomains_step(name, piece, (number, index, part))
@@ -173,7 +156,7 @@ class Outline:
             return [*parts, *self._domains_step(sections, number + 1, now_known)]
 
         values = {**self._names, "clauses": numbered(section), "known": "\n".join(known)}
-        return [self._step("domains", values, schema, _check_name, follow)]
+        return [self._step("domains", values, schema, check_name, follow)]
 
     def _subdomains_step(self, domain: str, clauses: Sequence[Clause], place: tuple[int, ...]) -> Step:
         schema = list_of("subdomains", None, name="string", context="string", clauses="integers")
@@ -193,7 +176,7 @@ class Outline:
             return steps
 
         values = {**self._names, "domain": domain, "clauses": numbered(clauses)}
-        return self._step("subdomains", values, schema, _check_name, follow)
+        return self._step("subdomains", values, schema, check_name, follow)
 
     def _assertions_step(self, subdomain: Subdomain) -> Step:
         schema = list_of(
@@ -290,37 +273,3 @@ class Outline:
         sampling = (settings.outline_temperature, settings.outline_max_tokens)
         item_id = content_id("outline", purpose, messages, schema, sampling, number, *self._engine)
         return Step(purpose, item_id, messages, schema, lambda reply: read_items(reply, schema, check), follow)
-
-
-def usable_items(step: Step, reply: str | None) -> list[Item] | None:
-    """A reply's usable items; None where there is no usable one."""
-    try:
-        return None if reply is None else step.read(reply)[0]
-    except Unreadable:
-        return None
-
-
-def _borne_out(item: Item, subdomain: Subdomain) -> list[Assertion]:
-    """The assertions an idea names; all of them, where it names none that there is."""
-    wanted = set(cast("list[int]", item["assertions"]))
-    named = [each for number, each in enumerate(subdomain.assertions, 1) if number in wanted]
-    return named or subdomain.assertions
-
-
-def _shares(items: Iterable[Item], section: Sequence[Clause]) -> list[tuple[str, list[Clause]]]:
-    """The section's clauses by domain. One that no domain names goes with the clause before it: none is lost."""
-    of_clause: dict[str, str] = {}
-    for item in items:
-        for clause in numbered_ones(item["clauses"], section):
-            of_clause.setdefault(clause.clause_id, str(item["name"]).strip())
-    last = next(iter(of_clause.values()), "conduct")
-    shares: dict[str, list[Clause]] = {}
-    for clause in section:
-        last = of_clause.get(clause.clause_id, last)
-        shares.setdefault(last, []).append(clause)
-    return list(shares.items())
-
-
-def _check_name(item: Item) -> str | None:
-    words = len(str(item["name"]).split())
-    return None if 1 <= words <= MAX_NAME_WORDS else f"a name of {words} words"

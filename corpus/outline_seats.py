@@ -10,7 +10,7 @@ from corpus.allocation import Seat, allocate
 from corpus.assertions import Subdomain
 from corpus.briefs import Brief
 from corpus.known import Extra, Known
-from corpus.outline import Step
+from corpus.outline_steps import Step
 from corpus.recipe import Recipe
 
 

@@ -9,7 +9,8 @@ from functools import partial
 import pyarrow as pa
 
 from corpus.engine import Engine, Message, Request, ask
-from corpus.outline import Outline, Step
+from corpus.outline import Outline
+from corpus.outline_steps import Step
 from corpus.recipe import Recipe
 from corpus.stage import Done, Work
 from corpus.store import Store, WritingStore

@@ -15,8 +15,9 @@ from corpus.clauses import BRIEFED, check_spec, split_clauses
 from corpus.compose import Composer
 from corpus.errors import RecipeError, nearest
 from corpus.known import Extra, Known
-from corpus.outline import MAX_IDEA_WORDS, Outline, Step
+from corpus.outline import MAX_IDEA_WORDS, Outline
 from corpus.outline_seats import Group, GroupState, OutlineSeats
+from corpus.outline_steps import Step
 from corpus.preferences import KINDS, load_pairs
 from corpus.recipe import Recipe
 from corpus.shown import Shown

@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from types import TracebackType
-from typing import Self, cast
+from typing import cast
 
 from corpus.chats import ChatWriter
 from corpus.documents import DocumentWriter
-from corpus.engine import Message, Reply, Request
+from corpus.engine import Message
 from corpus.errors import QueryError
 from corpus.known import load_known
 from corpus.plans import make_plan
 from corpus.recipe import Recipe
-from corpus.stage import Work
 from corpus.store import Store
 from corpus.store.identity import PREFIX
 from corpus.writing import Effort, Pen, jobs_of
 
 Prompt = tuple[str, tuple[Message, ...]]
 """A title, and the messages."""
-
-
-class _Recorder:
-    """An engine that only notes what it is asked, and answers with what the row holds."""
-
-    model = "none"
-    max_in_flight = 1
-    context_tokens = None
-
-    def __init__(self, replies: Sequence[str]) -> None:
-        self._replies = iter(replies)
-        self.asked: list[Request] = []
-
-    def count_tokens(self, request: Request) -> int:
-        return 0
-
-    async def complete(self, request: Request) -> Reply:
-        self.asked.append(request)
-        return Reply(next(self._replies, ""), "stop", None, None, None)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
 
 def sent_prompts(recipe: Recipe, store: Store, row_id: str) -> list[Prompt]:
@@ -71,33 +40,22 @@ def sent_prompts(recipe: Recipe, store: Store, row_id: str) -> list[Prompt]:
             f"earlier recipes are in {store.root / 'recipes'}"
         )
     job = jobs[brief_id]
-    messages = cast("list[dict[str, str]]", row["messages"] or [])
-    engine = _Recorder([turn["content"] for turn in messages])
-    pen = Pen(recipe, engine, Effort(1, top_up=True), plan.shown)
-    if row["kind"] == "document":
-        worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
-        writer = DocumentWriter(pen, plan.cards, worn, lambda texts: [0] * len(texts))
-        if row["parent_id"] is None:
-            asked = [writer.request(job)]
-        else:
-            parent = _row(store, str(row["parent_id"]))
-            asyncio.run(_do(writer.rewrite_work(job, parent | {"doc_id": parent["id"]})))
-            asked = engine.asked
-    else:
+    pen = Pen(recipe, None, Effort(1), plan.shown)
+    if row["kind"] == "chat":
+        (question, *_) = cast("list[dict[str, str]]", row["messages"])
         chats = ChatWriter(pen, lambda talks: [0] * len(talks))
-        asyncio.run(_do(chats.preference_work(job) if job.brief.kind == "preference" else chats.work(job)))
-        asked = engine.asked
+        asked = {"question": chats.question_request(job), "answer": chats.answer_request(job, question["content"])}
+    else:
+        worn = {number: plan.worn(number) for number in range(len(plan.wave_keys))}
+        documents = DocumentWriter(pen, plan.cards, worn, lambda texts: [0] * len(texts))
+        if row["parent_id"] is None:
+            asked = {"document": documents.request(job)}
+        else:
+            asked = {"rewrite": documents.rewrite_request(job, str(_row(store, str(row["parent_id"]))["text"]))}
     context = (
         "" if row["context_hash"] == job.brief.context_hash else " (it was written beside other context than this)"
     )
-    titles = (
-        ["document" if row["parent_id"] is None else "rewrite"] if row["kind"] == "document" else ["question", "answer"]
-    )
-    return [(f"{title}{context}", request.messages) for title, request in zip(titles, asked, strict=False)]
-
-
-async def _do(work: Work) -> None:
-    await work.do()
+    return [(f"{title}{context}", request.messages) for title, request in asked.items()]
 
 
 def _row(store: Store, row_id: str) -> dict[str, object]:

@@ -109,8 +109,8 @@ def _counts(pairs: object) -> dict[str, int]:
 class Pen:
     """Asks an engine for the texts of one run, with what every prompt shows: the names, the stance, the spec."""
 
-    def __init__(self, recipe: Recipe, engine: Engine, effort: Effort, shown: Shown) -> None:
-        """`shown` is what the briefs were planned with."""
+    def __init__(self, recipe: Recipe, engine: Engine | None, effort: Effort, shown: Shown) -> None:
+        """`shown` is what the briefs were planned with. Without an engine requests can be made, and none is asked."""
         assert recipe.spec is not None
         self.recipe = recipe
         self.shown = shown
@@ -137,17 +137,17 @@ class Pen:
         self,
         job: Job,
         purpose: str,
-        messages: list[prompts.Message],
+        request: Request,
         *,
-        extra_tokens: int = 0,
         accept: Callable[[str], str | None] | None = None,
         texts_in: Callable[[str], Sequence[str]] | None = None,
         may_decline: bool = False,
     ) -> Asked:
-        """One of a job's texts; `extra_tokens` is what the reply holds besides it. See `engine.ask`."""
+        """One of a job's texts. See `engine.ask`."""
+        assert self._engine is not None
         return await ask(
             self._engine,
-            request_of(job, messages, purpose, extra_tokens),
+            request,
             room="corpus",
             purpose=purpose,
             item_id=job.brief.brief_id,
@@ -165,7 +165,7 @@ def max_tokens(job: Job) -> int:
 
 
 def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_tokens: int = 0) -> Request:
-    """What the engine is asked for one of a job's texts."""
+    """What the engine is asked for one of a job's texts; `extra_tokens` is what the reply holds besides it."""
     sampling = job.sampling
     return Request(
         messages=tuple(Message(message["role"], message["content"]) for message in messages),

@@ -69,8 +69,8 @@ class Filter(ABC):
     version: ClassVar[int]
     """Raised when the code gives other scores or verdicts than before."""
     thresholds: ClassVar[Mapping[str, str] | None] = None
-    """Settings that are lines, by the score that each is a line through; all others make the scores. None: the scores
-    depend on what `scored_with` says of the settings alone."""
+    """Settings that only judge, by the score that each judges by; all others make the scores. None: the scores depend
+    on what `scored_with` says of the settings alone."""
     applies_to: frozenset[Kind] = frozenset(KINDS)
     """What it judges: what its settings say under that name, where they say something."""
 

@@ -110,7 +110,7 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
     write_rows(store, [classifier_row(store, one) for one in filters if is_classifier(one)], keep_others=False)
     if store.current("recurring") != patterns:
         writer.set_current("recurring", patterns)
-    # First the duplicates: a reader between the two renames may miss a row, but never meets one twice.
+    # The verdicts last: they say that curation is whole. Until then a reader has the new duplicates with old verdicts.
     writer.set_current("duplicates", passes)
     writer.set_current("verdicts", verdicts)
     return _report(store, filters, len(scored))

@@ -5,6 +5,7 @@ docs/reference.md is made from the code: `SPECMILL_WRITE_DOCS=1 make test` write
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -98,7 +99,9 @@ def settings(name: str, section: type[BaseModel]) -> list[str]:
         "| setting | default | what it is |",
         "| --- | --- | --- |",
     ]
-    return head + [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in keys(section)]
+    own = inspect.get_annotations(section)
+    rows = sorted(keys(section), key=lambda row: row[0] not in own)  # what it has of its own before what it inherits
+    return head + [f"| `{path}` | {default} | {' '.join(text.split())} |" for path, default, text in rows]
 
 
 def _first_line(settings: type[BaseModel]) -> str:

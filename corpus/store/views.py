@@ -41,8 +41,6 @@ _REFRESHED = """
 
 LAST_VERSION = "doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
 """SQL, of a row of `documents`: whether it was not written anew. Of two versions only the second is one to train on."""
-_NOT_REWRITTEN = "ANTI JOIN documents AS rewritten ON rewritten.parent_id = documents.doc_id"
-"""Of two versions of a document only the second is one to train on."""
 
 
 class Views:
@@ -190,7 +188,7 @@ def _make_curated(connection: duckdb.DuckDBPyConnection, view: str, table: str, 
         SELECT * FROM {table}
         {by_filters}
         ANTI JOIN (SELECT doc_id FROM duplicates WHERE doc_id <> survivor_id) AS lost ON lost.doc_id = {table}.{key}
-        {_NOT_REWRITTEN if table == "documents" else ""}
+        {f"WHERE {LAST_VERSION}" if table == "documents" else ""}
     """)
 
 

@@ -21,28 +21,24 @@ def _slots(size: int) -> int:
 
 
 @compiled
-def _insert(value: np.uint64, table: Hashes, filled: Places, round_number: int) -> bool:
-    """Put a hash into the table of this round; False where it is in it already."""
+def _find(value: np.uint64, table: Hashes, filled: Places, round_number: int) -> int:
+    """The slot of a hash in the table of this round, or the one it belongs into: then that is of another round."""
     mask = len(table) - 1
-    slot = np.int64(value & np.uint64(mask))
-    while filled[slot] == round_number:
-        if table[slot] == value:
-            return False
+    slot = int(np.int64(value & np.uint64(mask)))
+    while filled[slot] == round_number and table[slot] != value:
         slot = (slot + 1) & mask
-    table[slot] = value
-    filled[slot] = round_number
-    return True
+    return slot
 
 
 @compiled
-def _holds(value: np.uint64, table: Hashes, filled: Places, round_number: int) -> bool:
-    mask = len(table) - 1
-    slot = np.int64(value & np.uint64(mask))
-    while filled[slot] == round_number:
-        if table[slot] == value:
-            return True
-        slot = (slot + 1) & mask
-    return False
+def _insert(value: np.uint64, table: Hashes, filled: Places, round_number: int) -> bool:
+    """Put a hash into the table of this round; False where it is in it already."""
+    slot = _find(value, table, filled, round_number)
+    if filled[slot] == round_number:
+        return False
+    table[slot] = value
+    filled[slot] = round_number
+    return True
 
 
 @compiled
@@ -86,7 +82,7 @@ def jaccards(
             in_table = this
         shared = 0
         for place in range(starts[other], ends[other]):
-            shared += _holds(shingles[place], table, filled, this)
+            shared += filled[_find(shingles[place], table, filled, this)] == this
         together = ends[this] - starts[this] + ends[other] - starts[other] - shared
         found[index] = shared / together if shared else 0.0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -29,14 +30,13 @@ class Length(TextFilter):
 
     name = "length"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {
+        "min_words": "words",
+        "max_words": "words",
+        "min_answer_words": "shortest_answer_words",
+        "max_answer_words": "longest_answer_words",
+    }
     settings: LengthSettings
-
-    @classmethod
-    def score_behind(cls, setting: str) -> str:
-        """See `Filter.score_behind`."""
-        return {"min_answer_words": "shortest_answer_words", "max_answer_words": "longest_answer_words"}.get(
-            setting, "words"
-        )
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 from pydantic import Field, PositiveInt
 
@@ -56,6 +56,7 @@ class Judge(Filter):
 
     name = "judge"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {}
     settings: JudgeSettings
 
     def __init__(self, settings: JudgeSettings, recipe: Recipe, rubric: Rubric, gate: Gate) -> None:
@@ -67,11 +68,6 @@ class Judge(Filter):
         self.unanswered: frozenset[str] = frozenset()
         """Rows that were asked about and got no reply at all: their verdict is another one once they have."""
         self._gate = gate
-
-    @classmethod
-    def scored_settings(cls, settings: Section) -> object:
-        """All: it has no threshold; see `Filter.scored_settings`."""
-        return settings.model_dump(mode="json")
 
     def scored_with(self) -> list[object]:
         """The model, how it is asked and how its replies are drawn; see `Filter.scored_with`."""

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from corpus.recipe import Section
 from corpus.recipe.base import Name
 from filters.base import KEEP, Row, Score, TextFilter, Verdict
 from filters.learned.classifier_report import ClassifierReport
+from filters.learned.fasttext_settings import FastTextSettings
 from filters.learned.guessing import Guesser
 
 HELD_OUT_ONE_IN = 5
 """Labelled rows that the classifier is measured on instead of trained on: one in five of each label."""
 
 
-class ClassifierSettings(Section):
+class ClassifierSettings(FastTextSettings):
     """What to learn, how, and from which probability on a row is kept. May be given several times, with other names."""
 
     name: Name = "classifier"
@@ -41,18 +41,6 @@ class ClassifierSettings(Section):
     """Kept from this probability of being positive on (fraction; ours: the more likely label). 0 only scores."""
     min_labels: PositiveInt = Field(20, ge=HELD_OUT_ONE_IN)
     """Labelled rows needed on each side; with fewer nothing is judged (rows; ours: at 20 the AUC rests on 16 pairs)."""
-    seed: int = 0
-    """fastText's seed; with its one thread it makes training repeatable."""
-    epochs: PositiveInt = 25
-    """Passes over the labelled rows (fastText's tutorial: 5 to 50)."""
-    learning_rate: float = Field(0.5, gt=0, le=5)
-    """Halved when training meets a number that is none (fastText's tutorial: 0.1 to 1.0)."""
-    dim: PositiveInt = 32
-    """Width of a word's vector; with few labels more only costs memory (ours)."""
-    buckets: PositiveInt = 200_000
-    """Hash buckets of the word pairs: 32 x 4 bytes each, 26 MB in all (ours; fastText: 2,000,000)."""
-    ngram_words: PositiveInt = 2
-    """Longest word sequence that is a feature (words; fastText's tutorial: 2)."""
 
     @model_validator(mode="after")
     def _has_a_source(self) -> ClassifierSettings:
@@ -68,23 +56,13 @@ class ClassifierSettings(Section):
         """All that the training depends on: neither the name nor the threshold."""
         return self.model_dump(mode="json", exclude={"name", "min_probability", "model", "label"})
 
-    def fasttext_parameters(self) -> dict[str, float]:
-        """By fastText's names."""
-        return {
-            "seed": self.seed,
-            "epoch": self.epochs,
-            "lr": self.learning_rate,
-            "dim": self.dim,
-            "bucket": self.buckets,
-            "wordNgrams": self.ngram_words,
-        }
-
 
 class Classifier(TextFilter):
     """The probability that a row is like the positives."""
 
     name = "classifier"
     version = 2
+    thresholds: ClassVar[Mapping[str, str]] = {"min_probability": "probability"}
     settings: ClassifierSettings
 
     def __init__(self, settings: ClassifierSettings, report: ClassifierReport, model: Path | None) -> None:
@@ -94,11 +72,6 @@ class Classifier(TextFilter):
         self._model = model
         self._label = settings.label or POSITIVE
         self._guesser = Guesser(words_only=settings.model is None)
-
-    @classmethod
-    def scored_settings(cls, settings: Section) -> object:
-        """All but the threshold; see `Filter.scored_settings`."""
-        return settings.model_dump(mode="json", exclude={"min_probability"})
 
     def scored_with(self) -> list[object]:
         """The model; see `Filter.scored_with`."""

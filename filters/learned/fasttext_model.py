@@ -102,7 +102,7 @@ def save(model: Model, path: Path) -> None:
 
 
 def load(path: Path) -> Model:
-    """The model in a file of ours, or in one that `check_model_file` found good."""
+    """The model in a file of ours, or in one whose labels `read_labels` could read."""
     import fasttext
 
     return cast("Model", fasttext.load_model(str(path)))

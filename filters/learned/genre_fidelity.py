@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import pyarrow.parquet as pq
 from pydantic import Field, PositiveInt
 
-from corpus.recipe import Section
 from filters.base import KEEP, Kind, Row, Score, TextFilter, Verdict
 from filters.learned.fasttext_model import PREFIX
+from filters.learned.fasttext_settings import FastTextSettings
 from filters.learned.guessing import Guesser
 
 SCORE = "own_genre_probability"
 
 
-class GenreFidelitySettings(Section):
+class GenreFidelitySettings(FastTextSettings):
     """How the genres are learned, and from which probability on a document is kept."""
 
     min_probability: float = Field(0.05, ge=0, le=1)
@@ -35,31 +36,12 @@ class GenreFidelitySettings(Section):
     """Documents of one genre that are learned from; all are scored (documents; ours: bounds the time of training)."""
     seed: int = 0
     """fastText's seed, and that of the folds."""
-    epochs: PositiveInt = 25
-    """Passes over the documents (fastText's tutorial: 5 to 50)."""
-    learning_rate: float = Field(0.5, gt=0, le=5)
-    """Halved when training meets a number that is none (fastText's tutorial: 0.1 to 1.0)."""
-    dim: PositiveInt = 32
-    """Width of a word's vector (ours)."""
     buckets: PositiveInt = 50_000
     """Hash buckets of the word pairs: 32 x 4 bytes each, 6 MB for each fold (ours; fastText: 2,000,000)."""
-    ngram_words: PositiveInt = 2
-    """Longest word sequence that is a feature (words; fastText's tutorial: 2)."""
 
     def trained_with(self) -> dict[str, object]:
         """All but the threshold."""
         return self.model_dump(mode="json", exclude={"min_probability"})
-
-    def fasttext_parameters(self) -> dict[str, float]:
-        """By fastText's names."""
-        return {
-            "seed": self.seed,
-            "epoch": self.epochs,
-            "lr": self.learning_rate,
-            "dim": self.dim,
-            "bucket": self.buckets,
-            "wordNgrams": self.ngram_words,
-        }
 
 
 class GenreFidelity(TextFilter):
@@ -67,6 +49,7 @@ class GenreFidelity(TextFilter):
 
     name = "genre_fidelity"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"min_probability": SCORE}
     applies_to = frozenset[Kind]({"documents"})
     settings: GenreFidelitySettings
 
@@ -77,16 +60,6 @@ class GenreFidelity(TextFilter):
         self.folder = folder
         self._genres = genres
         self._guesser = Guesser(words_only=True)
-
-    @classmethod
-    def scored_settings(cls, settings: Section) -> object:
-        """All but the threshold; see `Filter.scored_settings`."""
-        return settings.model_dump(mode="json", exclude={"min_probability"})
-
-    @classmethod
-    def score_behind(cls, setting: str) -> str:
-        """See `Filter.score_behind`."""
-        return SCORE
 
     def scored_with(self) -> list[object]:
         """The models; see `Filter.scored_with`."""

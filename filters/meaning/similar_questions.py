@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -34,6 +35,7 @@ class SimilarQuestions(Similar):
 
     name = "similar_questions"
     version = 1
+    thresholds: ClassVar[Mapping[str, str]] = {"min_cosine": "cosine"}
     applies_to = frozenset[Kind]({"chats"})
     none_label = "no question"
     settings: SimilarQuestionsSettings
@@ -41,11 +43,6 @@ class SimilarQuestions(Similar):
     def __init__(self, settings: SimilarQuestionsSettings, questions: Sequence[Compared], kept: Path) -> None:
         """See `Similar`."""
         super().__init__(settings, settings.model, questions, kept)
-
-    @classmethod
-    def scored_settings(cls, settings: Section) -> object:
-        """The model, not the threshold; see `Filter.scored_settings`."""
-        return settings.model_dump(mode="json", exclude={"min_cosine"})
 
     def scored_with(self) -> list[object]:
         """The model, and all that is compared; see `Filter.scored_with`."""

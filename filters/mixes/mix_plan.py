@@ -18,6 +18,7 @@ from filters.mixes.sampling import (
     Filled,
     Part,
     Pick,
+    Picked,
     Source,
     divide,
     fill,
@@ -38,7 +39,7 @@ _SOURCES = {
 
 
 @dataclass(frozen=True)
-class MixPlan:
+class MixPlan(Picked):
     """The rows of a mix, in order, with its targets beside them."""
 
     name: str
@@ -59,16 +60,6 @@ class MixPlan:
     shortfalls: tuple[Shortfall, ...]
     notes: tuple[str, ...]
     """What was decided and should be known."""
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens in the mix."""
-        return sum(pick.source.num_tokens for pick in self.picks)
-
-    @property
-    def num_distinct_rows(self) -> int:
-        """Rows, each once."""
-        return len({pick.source.id for pick in self.picks})
 
     @property
     def distinct_tokens(self) -> int:

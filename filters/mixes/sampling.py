@@ -64,16 +64,9 @@ class Cell:
         return " / ".join(part for part in (self.set, self.genre, self.clause) if part is not None) or "all"
 
 
-@dataclass(frozen=True)
-class Filled:
-    """A cell with what it got."""
+class Picked:
+    """Rows in a mix, in all of it or in one cell."""
 
-    cell: Cell
-    target_tokens: int
-    available_tokens: int
-    """Tokens that its rows hold, each as often as the mix allows."""
-    num_available_rows: int
-    """Rows that it could hold, each counted once."""
     picks: tuple[Pick, ...]
 
     @property
@@ -85,6 +78,19 @@ class Filled:
     def num_distinct_rows(self) -> int:
         """Rows in the mix, each counted once."""
         return len({pick.source.id for pick in self.picks})
+
+
+@dataclass(frozen=True)
+class Filled(Picked):
+    """A cell with what it got."""
+
+    cell: Cell
+    target_tokens: int
+    available_tokens: int
+    """Tokens that its rows hold, each as often as the mix allows."""
+    num_available_rows: int
+    """Rows that it could hold, each counted once."""
+    picks: tuple[Pick, ...]
 
     @property
     def missing_tokens(self) -> int:

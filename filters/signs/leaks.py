@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import PositiveInt
 
@@ -81,12 +81,8 @@ class Leaks(TextFilter):
 
     name = "leaks"
     version = 4
+    thresholds: ClassVar[Mapping[str, str]] = {"rules": "echo", "max_echo_words": "echo"}
     settings: LeaksSettings
-
-    @classmethod
-    def score_behind(cls, setting: str) -> str:
-        """See `Filter.score_behind`."""
-        return "echo"
 
     def score(self, rows: Sequence[Row]) -> list[list[Score]]:
         """See `TextFilter.score`; the value is the number of finds, and for `echo` the words of the longest one."""
