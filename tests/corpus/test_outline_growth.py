@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,36 +10,16 @@ import pytest
 from fakes.engine import FakeEngine
 from fakes.generating import generated
 from fakes.outline import structured
-from fakes.outlined import asks_for, model, recipe
+from fakes.outlined import asks_for, ids, model, num_written, one_subdomain, recipe
 
-from corpus.assertions import Assertion, Subdomain
-from corpus.compose import Composer
 from corpus.engine import CallFailed, Request
 from corpus.errors import EngineError, RecipeError
 from corpus.known import load_known
 from corpus.plans import make_plan
 from corpus.preview import preview
 from corpus.recipe import Recipe
-from corpus.run import Run, open_run
+from corpus.run import open_run
 from corpus.staleness import refuse_stale
-
-
-def ids(run: Run, table: str = "briefs") -> set[str]:
-    column = {"briefs": "brief_id", "documents": "doc_id", "chats": "chat_id"}[table]
-    return {str(row["id"]) for row in run.store.rows(f"SELECT {column} AS id FROM {table}")}
-
-
-def num_written(run: Run, table: str = "documents") -> int:
-    return len(run.store.rows(f"SELECT 1 FROM {table}"))
-
-
-def one_subdomain(request: Request) -> str:
-    everything = list(range(1, 13))
-    if asks_for(request, "domains"):
-        return json.dumps({"domains": [{"name": "Conduct", "clauses": everything}]})
-    if asks_for(request, "subdomains"):
-        return json.dumps({"subdomains": [{"name": "All", "context": "All of it.", "clauses": everything}]})
-    return model(request)
 
 
 def once(fails: Callable[[Request], bool], answer: Callable[[Request], object], failure: object) -> Callable:
@@ -71,18 +50,6 @@ def test_killed_between_two_calls_for_ideas_a_run_with_variants_still_knows_what
         assert 0 < make_plan(settings, load_known(run.store)).num_unknown < 6
         generated(run, FakeEngine(one_subdomain))
         assert num_written(run) == 6
-
-
-@pytest.mark.parametrize("variants", [1, 2, 3, 7])
-def test_variants_count_towards_the_documents_and_asking_for_more_only_adds(tmp_path: Path, variants: int) -> None:
-    with open_run(recipe(tmp_path, documents=10, chats=0, variants=variants), "generate", print) as run:
-        generated(run, FakeEngine(model))
-        before = ids(run)
-        assert num_written(run) == 10
-    with open_run(recipe(tmp_path, documents=17, chats=0, variants=variants), "generate", print) as run:
-        generated(run, FakeEngine(model))
-        assert num_written(run) == 17
-        assert before < ids(run)
 
 
 def refuses_care(request: Request) -> str:
@@ -206,16 +173,6 @@ def test_without_a_reply_about_its_domains_there_is_no_outline_and_the_next_run_
         assert {"domain": "conduct"} not in run.store.rows("SELECT DISTINCT domain FROM assertions")
 
 
-def test_documents_for_which_no_idea_is_to_be_had_are_failures(tmp_path: Path) -> None:
-    settings = recipe(tmp_path, documents=50, chats=5)
-    with open_run(settings, "generate", print) as run:
-        silent = FakeEngine(lambda request: "no JSON" if asks_for(request, "ideas") else model(request))
-        report = generated(run, silent).report
-        assert (report.num_without_idea, report.num_failed) == (50, 0)
-        assert report.failed_fraction == 50 / 55
-        assert generated(run, FakeEngine(model)).report.failed_fraction == 50 / 55, "also when nothing is left to ask"
-
-
 def test_a_reply_that_repeats_ideas_is_not_mistaken_for_the_next_one(tmp_path: Path) -> None:
     """Every second call for ideas gives what is taken: the spare calls make up for two of them in each group."""
     calls = []
@@ -234,16 +191,6 @@ def test_a_reply_that_repeats_ideas_is_not_mistaken_for_the_next_one(tmp_path: P
         report = generated(run, FakeEngine(repeats, max_in_flight=1)).report
         assert num_written(run) == 9
         assert report.failed_fraction == 0
-
-
-def test_the_ideas_that_a_call_shows_as_taken_are_bounded(tmp_path: Path) -> None:
-    settings = recipe(tmp_path, documents=90, chats=0, genres={"faq page": 1}, genres_per_subdomain=1)
-    with open_run(settings, "generate", print) as run:
-        engine = FakeEngine(one_subdomain)
-        generated(run, engine)
-        shown = [request.messages[-1].content.count("\n- ") for request in engine.asked if asks_for(request, "ideas")]
-        assert max(shown) == 60
-        assert num_written(run) == 90
 
 
 def test_a_top_up_that_finds_no_idea_adds_no_seats(tmp_path: Path) -> None:
@@ -267,26 +214,6 @@ class _Quiet:
     def advance(self, stage: str, outcome: str) -> None: ...
 
     def note(self, message: str) -> None: ...
-
-
-@pytest.mark.parametrize(("num_assertions", "num_topics"), [(12, 2), (24, 12), (5, 3), (4, 6), (3, 0), (1, 1)])
-def test_chats_of_a_subdomain_take_every_assertion_with_every_topic_once(
-    tmp_path: Path, num_assertions: int, num_topics: int
-) -> None:
-    settings = recipe(tmp_path)
-    plan = make_plan(settings)
-    clause = plan.usable[0]
-    assertions = [Assertion(f"b2:{n}", (clause.clause_id,), f"It keeps {n}.", "", "") for n in range(num_assertions)]
-    topics = [f"I have topic {n} on my mind." for n in range(num_topics)]
-    part = Subdomain("b2:key", (0,), "Conduct", "All", "", (clause,), assertions, ["faq page"], topics)
-    plan.outline.subdomains.append(part)
-    shown = plan.shown.__class__(plan.usable, [("Conduct", "All", each) for each in assertions], 0)
-    composer = Composer(settings, plan.cards, shown)
-    total = num_assertions * max(1, num_topics)
-    made = [composer.subdomain_chat(part, "direct", n, n, 0) for n in range(2 * total)]
-    assert len({(brief.assertion_ids, brief.idea) for brief in made[:total]}) == total
-    assert len({brief.brief_id for brief in made}) == 2 * total
-    assert math.lcm(num_assertions, max(1, num_topics)) <= total
 
 
 def test_an_assertions_explanation_and_a_servers_options_are_part_of_what_is_asked(tmp_path: Path) -> None:
@@ -314,27 +241,3 @@ def test_an_assertions_explanation_and_a_servers_options_are_part_of_what_is_ask
         for options in ({}, {"reasoning_effort": "low"})
     ]  # fmt: skip
     assert steps[0] != steps[1]
-
-
-def test_only_preferences_need_no_outline(tmp_path: Path) -> None:
-    (tmp_path / "pairs.jsonl").write_text('{"liked": "tea", "disliked": "coffee"}')
-    settings = recipe(tmp_path, documents=0, chats=0, preferences=2, preference_pairs=tmp_path / "pairs.jsonl")
-    with open_run(settings, "generate", print) as run:
-        engine = FakeEngine(lambda request: "I would rather have tea than coffee.")
-        generated(run, engine)
-        assert not [request for request in engine.asked if request.schema]
-
-
-@pytest.mark.parametrize(
-    ("more", "what"),
-    [({"rewrite": True}, "a rewrite"), ({}, "a document of the outline")],
-)
-def test_what_cannot_fit_is_told_before_the_first_document(tmp_path: Path, more: dict[str, object], what: str) -> None:
-    """The outline's own prompts fit; those that come after it are counted as soon as it is there."""
-    settings = recipe(tmp_path, chats=0, max_tokens=900, outline_max_tokens=10, excerpt_tokens=0, **more)
-    engine = FakeEngine(one_subdomain)
-    engine.context_tokens = 2400 if more else 1000
-    with open_run(settings, "generate", print) as run:
-        with pytest.raises(RecipeError, match="exceed the context"):
-            generated(run, engine)
-        assert not run.store.rows("SELECT 1 FROM calls WHERE purpose IN ('document', 'rewrite')"), what

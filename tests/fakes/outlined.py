@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from fakes.openai_server import hashed
@@ -9,6 +10,7 @@ from fakes.outline import structured
 
 from corpus.engine import Request
 from corpus.recipe import Recipe
+from corpus.run import Run
 
 RULES = {
     title: [f"- The assistant keeps {title.lower()} rule {number} {manner}." for number, manner in enumerate(manners)]
@@ -45,3 +47,21 @@ def asks_for(request: Request, name: str) -> bool:
 
 def model(request: Request) -> str:
     return structured(request) if request.schema else prose(request)
+
+
+def one_subdomain(request: Request) -> str:
+    everything = list(range(1, 13))
+    if asks_for(request, "domains"):
+        return json.dumps({"domains": [{"name": "Conduct", "clauses": everything}]})
+    if asks_for(request, "subdomains"):
+        return json.dumps({"subdomains": [{"name": "All", "context": "All of it.", "clauses": everything}]})
+    return model(request)
+
+
+def ids(run: Run, table: str = "briefs") -> set[str]:
+    column = {"briefs": "brief_id", "documents": "doc_id", "chats": "chat_id"}[table]
+    return {str(row["id"]) for row in run.store.rows(f"SELECT {column} AS id FROM {table}")}
+
+
+def num_written(run: Run, table: str = "documents") -> int:
+    return len(run.store.rows(f"SELECT 1 FROM {table}"))
