@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from corpus.inspect.diversity import OPENING_WORDS, distinct
+
 Words = Sequence[str]
-OPENING_WORDS = 4
-"""Words that are a text's opening."""
 NUM_HALVES = 200
 """Random halves that an error is taken from: it is then known to about 5 %."""
 _NORMAL_95 = 1.96
@@ -48,12 +48,6 @@ class Measured:
 
     def __sub__(self, other: Measured) -> Measured:
         return Measured(self.value - other.value, math.hypot(self.half_width, other.half_width))
-
-
-def distinct(texts: Sequence[Words], num_words: int) -> float:
-    """Different sequences of `num_words` words per sequence there is (fraction; Li et al. 2016, arXiv 1510.03055)."""
-    sequences = [tuple(text[start : start + num_words]) for text in texts for start in range(len(text) - num_words + 1)]
-    return len(set(sequences)) / len(sequences)
 
 
 def compression_ratio(texts: Sequence[Words]) -> float:

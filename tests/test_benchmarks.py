@@ -26,7 +26,6 @@ from text_diversity import (
     OPENING_WORDS,
     Collection,
     compression_ratio,
-    distinct,
     embedding_spread,
     half_error,
     measure,
@@ -35,6 +34,7 @@ from text_diversity import (
 from web_rules import decide
 
 from corpus.engine import CallFailed, Engine, Message, Reply, Request, outcome_of
+from corpus.inspect.diversity import distinct
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=6), min_size=2, max_size=6)
 

@@ -1,16 +1,7 @@
 """pandas answers the questions of `sql_speed.py` from a run's Parquet files: QUESTION RUN REPLAY."""
 
-import json
-import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
-
 import pandas as pd
-
-QUESTION, ROOT, REPLAY = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-NUM_FILTERS = 5
-CURRENT = "briefs-1"
+from sql_answers import CURRENT, NUM_FILTERS, REPLAY, ROOT, answer
 
 
 def read(table: str, *columns: str, where: list[tuple[str, str, object]] | None = None) -> pd.DataFrame:
@@ -104,14 +95,4 @@ def threshold_replay() -> list[list[object]]:
 
 
 if __name__ == "__main__":
-    questions: dict[str, Callable[[], list[list[object]]]] = {
-        "funnel": funnel, "coverage": coverage, "threshold_replay": threshold_replay,
-    }  # fmt: skip
-    seconds = []
-    for _ in range(2):
-        began = time.perf_counter()
-        rows = questions[QUESTION]()
-        seconds.append(time.perf_counter() - began)
-    status = Path("/proc/self/status").read_text().splitlines()
-    [peak] = (int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))
+    answer({"funnel": funnel, "coverage": coverage, "threshold_replay": threshold_replay})

@@ -1,15 +1,7 @@
 """Polars (lazy) answers the questions of `sql_speed.py` from a run's Parquet files: QUESTION RUN REPLAY."""
 
-import json
-import sys
-import time
-from pathlib import Path
-
 import polars as pl
-
-QUESTION, ROOT, REPLAY = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
-NUM_FILTERS = 5
-CURRENT = "briefs-1"
+from sql_answers import CURRENT, NUM_FILTERS, REPLAY, ROOT, answer
 
 
 def scan(table: str) -> pl.LazyFrame:
@@ -126,12 +118,4 @@ def threshold_replay() -> list[list[object]]:
 
 
 if __name__ == "__main__":
-    questions = {"funnel": funnel, "coverage": coverage, "threshold_replay": threshold_replay}
-    seconds = []
-    for _ in range(2):
-        began = time.perf_counter()
-        rows = questions[QUESTION]()
-        seconds.append(time.perf_counter() - began)
-    status = Path("/proc/self/status").read_text().splitlines()
-    [peak] = (int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
-    sys.stdout.write(json.dumps({"seconds": seconds, "peak_mb": peak, "rows": rows}))
+    answer({"funnel": funnel, "coverage": coverage, "threshold_replay": threshold_replay})

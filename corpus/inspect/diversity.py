@@ -13,6 +13,7 @@ SAMPLE_DOCUMENTS = 400
 SAMPLE_CHARS = 2_000
 """Characters taken of each: measures of diversity depend on length, so all texts count alike."""
 OPENING_WORDS = 4
+"""Words that are a text's opening."""
 _WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
 
 
@@ -43,14 +44,15 @@ def measure_diversity(texts: Sequence[str], most_openings: int = 6) -> Diversity
     return Diversity(
         num_texts=len(texts),
         num_words=num_words,
-        distinct_1=_distinct(words, 1),
-        distinct_2=_distinct(words, 2),
-        distinct_3=_distinct(words, 3),
+        distinct_1=distinct(words, 1),
+        distinct_2=distinct(words, 2),
+        distinct_3=distinct(words, 3),
         compression_ratio=len(data) / len(zlib.compress(data, 6)),
         openings=tuple((text, -count) for count, text in often),
     )
 
 
-def _distinct(words: Sequence[Sequence[str]], n: int) -> float:
-    grams = [tuple(of_text[start : start + n]) for of_text in words for start in range(len(of_text) - n + 1)]
-    return len(set(grams)) / len(grams) if grams else 0.0
+def distinct(texts: Sequence[Sequence[str]], num_words: int) -> float:
+    """Different sequences of `num_words` words per sequence there is (fraction; Li et al. 2016, arXiv 1510.03055)."""
+    found = [tuple(words[start : start + num_words]) for words in texts for start in range(len(words) - num_words + 1)]
+    return len(set(found)) / len(found) if found else 0.0

@@ -110,6 +110,20 @@ def test_status_has_the_funnel_first_and_names_what_does_not_read_back(run: Path
     assert len(status_tables(tmp_path / "run")[-1][1]) == 1
 
 
+@pytest.mark.parametrize(("num_rows", "is_terminal", "num_pages"), [(200, True, 1), (3, True, 0), (200, False, 0)])
+def test_an_answer_longer_than_the_screen_is_paged_at_a_terminal(
+    run: Path, monkeypatch: pytest.MonkeyPatch, num_rows: int, is_terminal: bool, num_pages: int
+) -> None:
+    monkeypatch.setattr("corpus.inspect.shell.show_answer", lambda _: "all of it")
+    paged: list[str] = []
+    monkeypatch.setattr("rich.pager.SystemPager.show", lambda _, content: paged.append(content))
+    console = Console(file=io.StringIO(), width=80, height=20, force_terminal=is_terminal)
+    lines = iter([f"SELECT * FROM range({num_rows});", ".quit"])
+    shell(run, console, lambda _: next(lines))
+    assert len(paged) == num_pages
+    assert "all of it" in (paged[0] if num_pages else console.file.getvalue())
+
+
 def test_a_named_query_takes_values_in_the_shell(run: Path) -> None:
     assert "in_range" in said(run, ["threshold_replay -p scorer=length -p name='words' -p at_least=3"])
     assert "needs filter" in said(run, ["dropped"])
