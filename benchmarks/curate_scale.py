@@ -30,17 +30,17 @@ from corpus.stage import Silent
 from corpus.store import WritingStore, open_writer
 from filters import curate_corpus
 from filters.base import TextFilter
-from filters.curate import _count_recurring
 from filters.gate import Gate
 from filters.judging import judge_missing, score_missing
 from filters.registry import make_filters, read_settings
+from filters.signs.patterns import count_patterns
 
 WORDS = 300
 """Words of one document."""
 COPIES_FRACTION = 0.02
 """Share of exact copies, and the same share of near ones (fraction)."""
-RECIPE = Recipe.model_validate({"name": "scale", "curate": {"filters": ["length", "repetition", "leaks"]}})
-MOVED = Recipe.model_validate({"name": "scale", "curate": {"filters": [{"length": {"min_words": 301}}, "repetition"]}})
+RECIPE = Recipe.model_validate({"name": "scale", "curate": {"filters": ["length", "rules", "leaks"]}})
+MOVED = Recipe.model_validate({"name": "scale", "curate": {"filters": [{"length": {"min_words": 301}}, "rules", "leaks"]}})
 
 
 def texts(num_documents: int, seed: int = 1) -> Iterator[str]:
@@ -94,7 +94,7 @@ STEPS: dict[str, Callable[[WritingStore, Path], object]] = {
     "import": lambda store, file: import_rows(RECIPE, store, [file], "scale"),
     "score": lambda store, _: score(store),
     "judge": lambda store, _: judge(store),
-    "recurring": lambda store, _: _count_recurring(RECIPE, store),
+    "recurring": lambda store, _: count_patterns(RECIPE, store),
     "duplicates and the rest": lambda store, _: curate_corpus(RECIPE, store, Silent()),
     "a moved threshold": lambda store, _: curate_corpus(MOVED, store, Silent()),
     "nothing to do": lambda store, _: curate_corpus(MOVED, store, Silent()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import itertools
 import json
 import math
@@ -35,6 +36,14 @@ from web_rules import decide
 
 from corpus.engine import CallFailed, Engine, Message, Reply, Request, outcome_of
 from corpus.inspect.diversity import distinct
+
+SCRIPTS = sorted(path.stem for path in (Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_script_finds_what_it_imports(script: str) -> None:
+    importlib.import_module(script)
+
 
 TEXTS = st.lists(st.lists(st.sampled_from("abc"), min_size=4, max_size=6), min_size=2, max_size=6)
 

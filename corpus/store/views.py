@@ -25,19 +25,23 @@ _CURATED = {"curated": ("documents", "doc_id"), "curated_chats": ("chats", "chat
 """The views of what curation keeps: of which table, and its key."""
 
 _UNMATCHED = """
-    SELECT * FROM ({rows}) ANTI JOIN briefs USING (brief_id, context_hash) WHERE brief_id IS NOT NULL
+    SELECT {key}, brief_id, written.context_hash, asked.brief_id IS NULL AS is_gone
+    FROM ({rows}) AS written LEFT JOIN briefs AS asked USING (brief_id)
+    WHERE written.brief_id IS NOT NULL
+        AND (is_gone OR asked.context_hash IS DISTINCT FROM written.context_hash)
 """
-"""The rows that were not written for a current brief with its present context. Usually there are none."""
-_GONE = "SELECT {key} FROM _unmatched_{table} ANTI JOIN briefs USING (brief_id)"
-"""Of those, the keys of the rows whose brief is gone."""
-_OF_OLD_CONTEXT = "SELECT * FROM _unmatched_{table} SEMI JOIN briefs USING (brief_id)"
+"""The rows that were not written for a current brief with its present context, and whether there is no such brief.
+
+Usually there are none. Of a brief that is current twice, in two contexts, both are here."""
+_OF_OLD_CONTEXT = "FROM _unmatched_{table} ANTI JOIN briefs USING (brief_id, context_hash) WHERE NOT is_gone"
+_GONE = "SELECT {key} FROM _unmatched_{table} WHERE is_gone"
 _REFRESHED = """
     SELECT {key} FROM _old_{table} SEMI JOIN (
         SELECT brief_id FROM (FROM ({rows}) SEMI JOIN _old_{table} USING (brief_id))
         JOIN briefs USING (brief_id, context_hash)
     ) USING (brief_id)
 """
-"""And of the rows whose brief was written for again, in its present context."""
+"""And of the rows of an old context, those whose brief was written for again, in its present context."""
 
 LAST_VERSION = "doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)"
 """SQL, of a row of `documents`: whether it was not written anew. Of two versions only the second is one to train on."""

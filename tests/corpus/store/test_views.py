@@ -74,6 +74,21 @@ def test_views_follow_a_brief_that_comes_back(tmp_path: Path) -> None:
             assert reader.query("SELECT doc_id FROM documents").num_rows == num
 
 
+def test_a_brief_that_is_current_in_two_contexts_has_no_stale_document_in_either(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "run") as store:
+        writer = store.writer("corpus")
+        for name in ("p", "q"):
+            made = [row("briefs", brief_id="b", context_hash=f"c-{name}", pass_hash=name)]
+            writer.commit("briefs", name, pa.Table.from_pylist(made, schema=TABLES["briefs"].schema))
+        writer.set_current("briefs", {"plan": "p", "later": "q"})
+        written = {"d1": "c-p", "d2": "c-q", "d3": "c-r"}
+        writer.append(
+            {"documents": [row("documents", doc_id=d, brief_id="b", context_hash=c) for d, c in written.items()]}
+        )
+        rows = open_reader(tmp_path / "run").rows("SELECT doc_id, stale FROM all_documents ORDER BY 1")
+        assert [(one["doc_id"], one["stale"]) for one in rows] == [("d1", False), ("d2", False), ("d3", True)]
+
+
 def test_without_filters_all_is_curated_but_what_gave_way_or_was_rewritten(tmp_path: Path) -> None:
     with open_writer(tmp_path / "run") as store:
         store.writer("corpus").append({
