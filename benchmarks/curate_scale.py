@@ -40,7 +40,9 @@ WORDS = 300
 COPIES_FRACTION = 0.02
 """Share of exact copies, and the same share of near ones (fraction)."""
 RECIPE = Recipe.model_validate({"name": "scale", "curate": {"filters": ["length", "rules", "leaks"]}})
-MOVED = Recipe.model_validate({"name": "scale", "curate": {"filters": [{"length": {"min_words": 301}}, "rules", "leaks"]}})
+MOVED = Recipe.model_validate(
+    {"name": "scale", "curate": {"filters": [{"length": {"min_words": 301}}, "rules", "leaks"]}}
+)
 
 
 def texts(num_documents: int, seed: int = 1) -> Iterator[str]:

@@ -38,7 +38,8 @@ REPLAY = {"scorer": "scorer-2", "name": "score-2-0", "at_least": 0.25}
 PEERS = {"polars": "polars", "pandas": "pandas"}
 NUM_CLAUSES, NUM_GENRES = 120, 24
 SCORERS, SCORES_EACH = 5, 2
-BATCH_ROWS = 50_000
+BATCH_ROWS = 8_192
+"""Documents of one batch: as many as curation judges at a time."""
 
 
 def ids(kind: str, start: int, stop: int) -> list[str]:
@@ -160,17 +161,21 @@ class Made:
         })  # fmt: skip
 
 
-def make_run(root: Path, num_documents: int, num_words: int) -> None:
-    """Write the run."""
+def make_run(root: Path, num_documents: int, num_words: int, *, has_many_parts: bool) -> None:
+    """Write the run: a part a table, or a part a batch as curation writes them."""
     made = Made(num_documents, num_words)
     with open_writer(root) as store:
         corpus, filters = store.writer("corpus"), store.writer("filters")
         corpus.commit("clauses", "spec-1", [made.clauses()])
         for pass_hash in ("briefs-0", "briefs-1"):
             corpus.commit("briefs", pass_hash, made.briefs(pass_hash))
-        corpus.add_part("documents", made.documents())
-        filters.add_part("scores", made.scores())
-        filters.add_part("verdicts", made.verdicts())
+        for writer, table, rows in (
+            (corpus, "documents", made.documents()),
+            (filters, "scores", made.scores()),
+            (filters, "verdicts", made.verdicts()),
+        ):
+            for part in ([batch] for batch in rows) if has_many_parts else [rows]:
+                writer.add_part(table, part)
         filters.commit("duplicates", "dups-1", made.duplicates())
         filters.commit("mixes", "mix-1", made.mix())
         corpus.set_current("clauses", {"all": "spec-1"})
@@ -248,6 +253,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--words", type=int, default=100, help="of a document")
+    parser.add_argument("--many-parts", action="store_true", help="a part for each 8,192 documents, not one a table")
     parser.add_argument("--runs", type=int, default=5, help="how often each is asked")
     parser.add_argument(
         "--keep", type=Path, help="a folder for the run, used again if it is there; else a temporary one"
@@ -262,9 +268,10 @@ def main() -> None:
         timed(lambda: answer_ours(Path(root), question))
         return
     with tempfile.TemporaryDirectory() as temporary:
-        root = (given.keep or Path(temporary)) / f"run-{given.documents}"
+        name = f"run-{given.documents}" + "-many-parts" * given.many_parts
+        root = (given.keep or Path(temporary)) / name
         if not (root / "current" / "mixes.json").exists():
-            make_run(root, given.documents, given.words)
+            make_run(root, given.documents, given.words, has_many_parts=given.many_parts)
         sys.stdout.write(markdown(measure(root, given.runs, given.environments)) + "\n")
 
 

@@ -67,14 +67,14 @@ def remove_temporaries(folder: Path) -> None:
         temporary.unlink()
 
 
-def check_footer(path: Path) -> None:
-    """Read a part's footer: cheap, and finds every file that was cut short.
+def read_footer(path: Path) -> pq.FileMetaData:
+    """A part's footer: cheap to read, and it finds every file that was cut short.
 
     Raises:
         CorruptFileError: it is not a whole Parquet file; the message names it.
     """
     try:
-        pq.read_metadata(path)
+        return pq.read_metadata(path)
     except _UNREADABLE as error:
         raise corrupt_error(path, str(error)) from error
 

@@ -6,9 +6,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from corpus.errors import CorruptFileError
 from corpus.store.journal import read_segment
-from corpus.store.parts import TEMPORARY, check_footer, corrupt_error
+from corpus.store.parts import TEMPORARY, corrupt_error, read_footer
 from corpus.store.schema import TABLES
 
 JOURNAL = "journal"
@@ -23,6 +25,8 @@ class Snapshot:
     root: Path
     parts: dict[str, list[Path]] = field(default_factory=dict)
     """Parts that read back, by table."""
+    footers: dict[Path, pq.FileMetaData] = field(default_factory=dict)
+    """Of each of these parts: its columns and how many rows it has."""
     journal: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     """Rows that are in no part yet, by table."""
     current: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -68,7 +72,7 @@ def take_snapshot(root: Path) -> Snapshot:
             if number is not None and (number > last or number in read):
                 continue
             try:
-                check_footer(path)
+                snapshot.footers[path] = read_footer(path)
             except CorruptFileError as fault:
                 snapshot.faults.append(fault)
             else:

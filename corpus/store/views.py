@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from corpus.store.present import present_values
 from corpus.store.records import rows_table
@@ -16,8 +15,6 @@ from corpus.store.schema import TABLES, Table
 from corpus.store.snapshot import Snapshot
 
 _WORD = re.compile(r"\w+")
-_FEW_PARTS = 64
-"""Parts whose columns are looked at one by one."""
 _BY_BRIEF = "brief_id -> briefs"
 CURRENT_VALUES = "current_values"
 """The view of `present_values`."""
@@ -56,6 +53,8 @@ class Views:
 
     def __init__(self) -> None:
         self.connection = duckdb.connect(":memory:")
+        # A part never changes, so its footer is read once, however many views and subqueries look at it.
+        self.connection.execute("SET parquet_metadata_cache = true")
         self._made: dict[str, object] = {}
         """What each view was made of."""
 
@@ -118,11 +117,11 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     # A copy, not the Arrow table: the sandbox closes the door through which DuckDB would look at it.
     connection.execute(f"CREATE OR REPLACE TEMP TABLE _journal_{table.name} AS SELECT {_columns(names)} FROM _rows")
     connection.unregister("_rows")
-    parts = snapshot.parts.get(table.name, [])
-    source = _rows_of(table, parts, journal.num_rows, names)
+    source = _rows_of(table, snapshot, journal.num_rows, names)
     if table.stale_unless == _BY_BRIEF:
-        rows = _rows_of(table, parts, journal.num_rows, [table.key, "brief_id", "context_hash"])
-        stale = _find_stale(connection, table, rows, is_asked) if parts or journal.num_rows else "false"
+        rows = _rows_of(table, snapshot, journal.num_rows, [table.key, "brief_id", "context_hash"])
+        has_rows = journal.num_rows or snapshot.parts.get(table.name)
+        stale = _find_stale(connection, table, rows, is_asked) if has_rows else "false"
     else:
         stale = _stale_by_hash(table, snapshot)
     connection.execute(f"CREATE OR REPLACE VIEW all_{table.name} AS SELECT *, {stale} AS stale FROM ({source})")
@@ -131,20 +130,18 @@ def _make_views(connection: duckdb.DuckDBPyConnection, table: Table, snapshot: S
     )
 
 
-def _rows_of(table: Table, parts: Sequence[Path], num_journal_rows: int, names: Sequence[str]) -> str:
+def _rows_of(table: Table, snapshot: Snapshot, num_journal_rows: int, names: Sequence[str]) -> str:
     """The rows of parts and journal as a query of some columns."""
+    journal, parts = f"_journal_{table.name}", snapshot.parts.get(table.name, [])
     if not parts:
-        return f"SELECT {_columns(names)} FROM _journal_{table.name}"
-    if not num_journal_rows and len(parts) <= _FEW_PARTS and all(_has(path, names) for path in parts):
+        return f"SELECT {_columns(names)} FROM {journal}"
+    # By name, which is slower: the parts of an older run lack the columns that were added since.
+    lacks = any(not set(names) <= set(snapshot.footers[path].schema.to_arrow_schema().names) for path in parts)
+    read = f"read_parquet({_literals(map(str, parts))}, union_by_name = {lacks})"
+    if not lacks and not num_journal_rows:
         # Without the union DuckDB counts rows by the footers alone.
-        return f"SELECT {_columns(names)} FROM read_parquet({_literals(map(str, parts))})"
-    # By name: the parts of an older run lack the columns that were added since.
-    read = f"FROM read_parquet({_literals(map(str, parts))}, union_by_name = true)"
-    return f"SELECT {_columns(names)} FROM ({read} UNION ALL BY NAME FROM _journal_{table.name})"
-
-
-def _has(part: Path, names: Iterable[str]) -> bool:
-    return set(names) <= set(pq.read_schema(part).names)
+        return f"SELECT {_columns(names)} FROM {read}"
+    return f"SELECT {_columns(names)} FROM (FROM {read} UNION ALL BY NAME FROM {journal})"
 
 
 def _columns(names: Iterable[str]) -> str:

@@ -3,9 +3,8 @@ WITH counted AS (
     SELECT unnest(clause_ids) AS clause_id, genre, 1 AS briefs, 0 AS documents, 0 AS curated
     FROM briefs WHERE kind = 'document'
     UNION ALL
-    SELECT unnest(clause_ids), genre, 0, 1, 0 FROM documents WHERE brief_id IS NOT NULL
-    UNION ALL
-    SELECT unnest(clause_ids), genre, 0, 0, 1 FROM curated WHERE brief_id IS NOT NULL
+    SELECT unnest(clause_ids), genre, 0, 1, (doc_id IN (SELECT doc_id FROM curated))::INTEGER
+    FROM documents WHERE brief_id IS NOT NULL
 ),
 asked AS (
     SELECT clause_id, genre, sum(briefs) AS briefs, sum(documents) AS documents, sum(curated) AS curated
