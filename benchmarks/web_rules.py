@@ -2,12 +2,11 @@
 
 Natural texts of this machine (`natural_texts.py`), the same words and sentences on both sides, datatrove 0.10.1 in an
 environment of its own (`peers/datatrove_rules.py`). Decisions are compared over all texts, for each preset as published
-and for each rule alone. Then both judge the natural pieces by all four presets, in turn, each in a process of its own
-on one core, in processor seconds; reading the texts and starting up is not in the time.
+and for each rule alone. Then both judge some of the natural pieces by all four presets, in turn, each in a process of
+its own on one core, in processor seconds; reading the texts and starting up is not in the time.
 
-    uv venv PEER && uv pip install --python PEER datatrove==0.10.1 regex numpy
-    python benchmarks/web_rules.py --peer PEER/bin/python
-    python benchmarks/web_rules.py --peer PEER/bin/python --texts 2000 --long 2 --rounds 1
+    python benchmarks/web_rules.py
+    python benchmarks/web_rules.py --texts 2000 --long 2 --rounds 1
 """
 
 from __future__ import annotations
@@ -22,7 +21,10 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from contestants import ENVIRONMENTS, environment
+from dedup import TOOLS
 from natural_texts import FOLDERS, natural_texts, rare_texts
 
 from corpus.hardware import machine_name
@@ -76,12 +78,11 @@ def time_ours(texts: Path, result: Path) -> None:
     result.write_text(json.dumps({"seconds": time.process_time() - start, "dropped": dropped}))
 
 
-def run(command: Sequence[str | Path], result: Path) -> dict[str, object]:
-    """Run one side on one core."""
-    one_core = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-    environment = os.environ | one_core | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'benchmarks'}"}
-    core = str(min(os.sched_getaffinity(0)))
-    subprocess.run(["taskset", "-c", core, *map(str, command)], check=True, env=environment, stdout=sys.stderr)
+def run(command: Sequence[str | Path], result: Path, *, cores: str) -> dict[str, Any]:
+    """Run one side."""
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    environment = os.environ | one_thread | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'benchmarks'}"}
+    subprocess.run(["taskset", "-c", cores, *map(str, command)], check=True, env=environment, stdout=sys.stderr)
     return dict(json.loads(result.read_text()))
 
 
@@ -106,13 +107,17 @@ def table(ours: Mapping[str, Sequence[bool]], theirs: Mapping[str, Sequence[bool
 def main() -> None:
     """Compare decisions, then speed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peer", required=True, help="the Python that has datatrove")
     parser.add_argument("--texts", type=int, default=50_000, help="natural pieces (count)")
     parser.add_argument("--long", type=int, default=100, help="texts of 100,000 words (count)")
     parser.add_argument("--rounds", type=int, default=5, help="times that each side is timed (count; 0: not)")
+    parser.add_argument("--timed", type=int, default=10_000, help="pieces that both sides are timed over (count)")
     parser.add_argument("--folders", nargs="+", default=list(FOLDERS), help="where the pieces come from")
     parser.add_argument("--spacy", action="store_true", help="time datatrove with its default tokenizer too")
+    parser.add_argument(
+        "--environments", type=Path, default=ENVIRONMENTS / "dedup", help="where that of datatrove is made"
+    )
     given = parser.parse_args()
+    [datatrove] = (tool for tool in TOOLS if tool.name == "datatrove")
     natural = natural_texts(given.texts, given.folders)
     texts = [*natural, *rare_texts(natural, given.long)]
     num_words = sum(len(text.split()) for text in natural)
@@ -121,22 +126,26 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         result, mine = Path(folder) / "result.json", [sys.executable, Path(__file__).resolve(), "--time-ours"]
-        peer = [given.peer, PEER]
-        theirs = run([*peer, write(texts, Path(folder) / "all.jsonl"), result], result)
-        table(decide(texts), theirs["drops"], texts)
-        timed, seconds = write(natural, Path(folder) / "natural.jsonl"), [(0.0, 0.0)] * 0
+        peer = [environment(datatrove, given.environments)[0], PEER]
+        every = sorted(map(str, os.sched_getaffinity(0)))
+        theirs = run([*peer, write(texts, Path(folder) / "all.jsonl"), result], result, cores=",".join(every))
+        table(decide(texts), theirs, texts)
+        pieces = natural[: given.timed]
+        timed, seconds = write(pieces, Path(folder) / "natural.jsonl"), [(0.0, 0.0)] * 0
         sides = {"Specmill": mine, "datatrove": peer}
         for _ in range(given.rounds):
-            one, other = (run([*side, timed, result, "--time-only"], result)["seconds"] for side in sides.values())
+            one, other = (
+                run([*side, timed, result, "--time-only"], result, cores=every[0])["seconds"] for side in sides.values()
+            )
             seconds.append((float(str(one)), float(str(other))))
         if seconds:
             print("\n| one core, all four presets | median processor seconds | pieces/s |\n| --- | ---: | ---: |")
             for name, times in zip(sides, zip(*seconds, strict=True), strict=True):
-                print(f"| {name} | {statistics.median(times):.1f} | {len(natural) / statistics.median(times):,.0f} |")
+                print(f"| {name} | {statistics.median(times):.1f} | {len(pieces) / statistics.median(times):,.0f} |")
             ratios = [other / one for one, other in seconds]
             print(f"\nmedian ratio {statistics.median(ratios):.1f} (from {min(ratios):.1f} to {max(ratios):.1f})")
         if given.spacy:
-            other = run([*peer, timed, result, "--time-only", "--spacy"], result)["seconds"]
+            other = run([*peer, timed, result, "--time-only", "--spacy"], result, cores=every[0])["seconds"]
             print(f"datatrove with its default tokenizer: {float(str(other)):.1f} s, once")
 
 

@@ -1,6 +1,6 @@
 """What datatrove's filters for web pages decide, each preset as published and each rule alone.
 
-    python datatrove_rules.py TEXTS.jsonl DECISIONS.json [--time-only] [--spacy]
+    python datatrove_rules.py TEXTS.jsonl RESULT.json [--time-only] [--spacy]
 
 Words are what stands between white space, with each ideograph by itself, and sentences are Specmill's: a tokenizer is
 handed to the filters by their own parameter. `--spacy` leaves them their default.
@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import sys
 import time
+from multiprocessing import Pool
 from pathlib import Path
 
 from datatrove.data import Document
@@ -43,6 +45,10 @@ _C4_OFF = {
     "max_word_length": -1, "filter_lorem_ipsum": False, "filter_javascript": False, "filter_curly_bracket": False,
     "filter_policy": False,
 }  # fmt: skip
+
+
+_BLOCK = 16
+"""Texts that one process takes at a time: few, for some are long."""
 
 
 class Words(WordTokenizer):
@@ -142,26 +148,41 @@ def drops(rule: BaseFilter, name: str, text: str) -> bool:
     return rule.stats[f"line-filter-{counted}"].total > before if counted else not kept
 
 
-def main(texts: Path, decisions: Path, *options: str) -> None:
-    """Decide about every text, and time the four presets over all of them (processor seconds)."""
-    found = [json.loads(line) for line in texts.open(encoding="utf-8")]
-    language = "eng" if "--spacy" in options else Words()
-    four = presets(language)
-    for rule in four.values():
-        rule.filter(Document(text=found[0], id=""))
-    start = time.process_time()
-    made: dict[str, list[bool]] = {name: [] for name in four}
-    for text in found:
+def decisions(texts: list[str]) -> dict[str, list[bool]]:
+    """Which texts each preset, and each rule alone, drops."""
+    language = Words()
+    four, alone = presets(language), single_rules(language)
+    made: dict[str, list[bool]] = {name: [] for name in [*four, *alone]}
+    for text in texts:  # one text after the other: its words are split once
         for name, rule in four.items():
             made[name].append(rule.filter(Document(text=text, id="")) is not True)
-    seconds = time.process_time() - start
-    if "--time-only" not in options:
-        alone = single_rules(language)
-        made |= {name: [] for name in alone}
-        for text in found:  # one text after the other: its words are split once
-            for name, rule in alone.items():
-                made[name].append(drops(rule, name, text))
-    decisions.write_text(json.dumps({"seconds": seconds, "drops": made}))
+        for name, rule in alone.items():
+            made[name].append(drops(rule, name, text))
+    return made
+
+
+def seconds(texts: list[str], language: object) -> float:
+    """Processor seconds of the four presets over all texts."""
+    four = presets(language)
+    for rule in four.values():
+        rule.filter(Document(text=texts[0], id=""))
+    start = time.process_time()
+    for text in texts:
+        for rule in four.values():
+            rule.filter(Document(text=text, id=""))
+    return time.process_time() - start
+
+
+def main(texts: Path, result: Path, *options: str) -> None:
+    """Time the presets, or decide about every text on all cores."""
+    found = [json.loads(line) for line in texts.open(encoding="utf-8")]
+    if "--time-only" in options:
+        result.write_text(json.dumps({"seconds": seconds(found, "eng" if "--spacy" in options else Words())}))
+        return
+    blocks = [found[start : start + _BLOCK] for start in range(0, len(found), _BLOCK)]
+    with Pool(len(os.sched_getaffinity(0))) as pool:
+        parts = pool.map(decisions, blocks, chunksize=1)
+    result.write_text(json.dumps({name: [one for part in parts for one in part[name]] for name in parts[0]}))
 
 
 if __name__ == "__main__":
