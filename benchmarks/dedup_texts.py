@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -66,9 +67,12 @@ def _sentences(found: Sequence[str]) -> str:
 
 
 def prose_documents(seed: int = 0) -> Iterator[list[str]]:
-    """The documentation of Python's standard library, each text of 60 words or more, with as many edited copies."""
+    """The documentation of Python's standard library, each text of 60 words or more, with as many edited copies.
+
+    Its letters and spaces only, so that every tool means the same by a word.
+    """
     rng = random.Random(seed)
-    texts = python_prose(60)
+    texts = [" ".join(re.findall("[a-z]+", text.lower())) for text in python_prose(60)]
     vocabulary = sorted({word for text in texts for word in text.split()})
     copies = []
     for number, text in enumerate(texts):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -70,21 +71,19 @@ def measure(texts: Sequence[str], names: Iterable[str]) -> list[list[Score]]:
     values = np.empty((len(texts), len(NAMES)))
     places = np.empty((len(texts), len(NAMES), 2), dtype=np.int32)
     measure_texts(codes, kinds(codes), offsets, values, places)
-    columns = [(column, name) for column, name in enumerate(NAMES) if name in wanted]
-    indices = [column for column, _ in columns]
-    kept = zip(texts, values[:, indices].tolist(), places[:, indices].tolist(), strict=True)
-    return [
-        [
-            Score(name, value, evidence=_evidence(text, value, start, end))
-            for (_, name), value, (start, end) in zip(columns, of_text, spans, strict=True)
-        ]
+    columns = [column for column, name in enumerate(NAMES) if name in wanted]
+    kept = [NAMES[column] for column in columns]
+    values, places = values[:, columns], places[:, columns]
+    found = [
+        [Score(name, value) for name, value in zip(kept, of_text, strict=True)]
         + ([Score("zlib_fraction", _zlib_fraction(text))] if "zlib_fraction" in wanted else [])
-        for text, of_text, spans in kept
+        for text, of_text in zip(texts, values.tolist(), strict=True)
     ]
-
-
-def _evidence(text: str, value: float, start: int, end: int) -> str | None:
-    return text[start:end][:_EVIDENCE_CHARS] if start >= 0 and value >= _EVIDENCE_FROM else None
+    # Few measures have something to show: looking for them at once spares a look at each.
+    for number, column in np.argwhere((places[:, :, 0] >= 0) & (values >= _EVIDENCE_FROM)).tolist():
+        start, end = places[number, column].tolist()
+        found[number][column] = replace(found[number][column], evidence=texts[number][start:end][:_EVIDENCE_CHARS])
+    return found
 
 
 def _zlib_fraction(text: str) -> float:
