@@ -38,11 +38,14 @@ class Lines:
         self._total: dict[str, int] = {}
         self._outcomes: dict[str, dict[str, int]] = {}
         self._began: dict[str, float] = {}
+        self._first: dict[str, float] = {}
+        """When the first was done: before that a stage may have waited for another, or for an engine to start."""
         self._said: dict[str, float] = {}
 
     def start(self, stage: str, total: int) -> None:
         """Say what begins, or that nothing is missing."""
         self._total[stage], self._outcomes[stage] = total, {}
+        self._first.pop(stage, None)
         self._began[stage] = self._said[stage] = time.monotonic()
         self._console.print(escape(f"{stage}: {total} to do" if total else f"{stage}: nothing missing"))
 
@@ -55,14 +58,12 @@ class Lines:
         outcomes = self._outcomes[stage]
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         now, done = time.monotonic(), sum(outcomes.values())
+        self._first.setdefault(stage, now)
         if done == self._total[stage] or now - self._said[stage] >= LINE_SECONDS:
             self._said[stage] = now
-            seconds = now - self._began[stage]
-            left = (
-                ""
-                if done == self._total[stage]
-                else f", about {seconds / done * (self._total[stage] - done):.0f} s left"
-            )
+            seconds, missing = now - self._began[stage], self._total[stage] - done
+            each = (now - self._first[stage]) / (done - 1) if done > 1 else None
+            left = f", about {each * missing:.0f} s left" if missing and each is not None else ""
             self._console.print(
                 escape(f"{stage}: {done}/{self._total[stage]}{_failures(outcomes)} in {seconds:.0f} s{left}")
             )
