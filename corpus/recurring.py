@@ -32,7 +32,9 @@ _BLOCK_ROWS = 512
 _HASH_BITS = 22
 """Places that each kind is counted by (2 to that power, 8 MiB): a text of 500 words takes one in 8,000."""
 _MOST = (1 << 16) - 1
-_NAME = re.compile(r"(?<=[\w,;)\]] )[A-Z][a-z]+(?: [A-Z][a-z]+)*")
+_CAPITALISED = r"(?=\w*[a-z])[A-Z]\w*"
+"""A whole word, however it goes on (ChatGPT, José); capitals alone are no name."""
+_NAME = re.compile(rf"(?<=[\w,;)\]] ){_CAPITALISED}(?: {_CAPITALISED})*")
 """Capitalised words that do not begin a sentence."""
 _WORD = re.compile(r"[\w'\u2019-]+")
 
@@ -100,10 +102,6 @@ def names_in(text: str) -> set[str]:
 def words_in(text: str) -> list[str]:
     """The words that openings and phrases are made of."""
     return _WORD.findall(text.casefold())
-
-
-def _names(text: str) -> set[str]:
-    return set(_NAME.findall(text))
 
 
 def _opening(words: Sequence[str]) -> str:

@@ -19,7 +19,7 @@ from corpus.store.schema import TABLES
 from filters.base import KINDS, Kind
 from filters.rows import KEYS, in_blocks, read_rows
 
-VERSION = 1
+VERSION = 2
 """Raised when the code counts or clusters otherwise than before."""
 
 

@@ -55,6 +55,12 @@ def test_the_assistants_own_name_and_the_first_word_of_a_sentence_are_no_recurri
     assert not [text for kind, text in found(texts) if kind == "name"]
 
 
+def test_a_name_is_whole_whatever_letters_it_goes_on_with_and_capitals_alone_are_none() -> None:
+    texts = [f"They asked ChatGPT and José McBride of the EU {n}." for n in range(5)]
+    names = {each.text for each in count_recurring(lambda: texts, ["ChatGPT"]) if each.kind == "name"}
+    assert names == {"José McBride"}
+
+
 def test_what_stands_in_few_documents_does_not_recur() -> None:
     texts = [f"Word{n} alone stands in {n} number {n} text {n} here." for n in range(50)]
     assert found([*texts, "Here Anna went.", "Here Anna came."]) == {}
