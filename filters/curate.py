@@ -24,7 +24,7 @@ from corpus.store.identity import content_id, file_id
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.copies.candidates import candidates
 from filters.copies.duplicates import find_duplicates, pass_hash
-from filters.gate import Gate
+from filters.gate import Gate, comes_in
 from filters.judges.agreement import Agreement, measure_agreement
 from filters.judges.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
@@ -34,12 +34,13 @@ from filters.learned.classifying import classifier_row, is_classifier
 from filters.learned.genre_fidelity import GenreFidelity
 from filters.learned.genre_training import FidelityReport, measure_fidelity
 from filters.registry import FILTERS, filter_of, make_filters, read_settings, turns
+from filters.rows import KEYS
 from filters.signs.contamination import ContaminationSettings
 from filters.signs.eval_texts import own_files
 from filters.signs.patterns import count_patterns
 
 NOTE = "@"
-"""Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged` and `@curate`."""
+"""Scopes of `store.current("verdicts")` that begin with it are no filters: `@unjudged`, `@curate`, and the kinds."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +102,17 @@ def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> Cu
         filters += made
         gate = gate.after(made)
     verdicts = {judging.name: judging.filter_hash for judging in filters}
-    verdicts |= {f"{NOTE}unjudged": recipe.curate.unjudged, f"{NOTE}curate": _curate_hash(recipe, store)}
+    verdicts |= {
+        f"{NOTE}unjudged": recipe.curate.unjudged,
+        f"{NOTE}curate": _curate_hash(recipe, store),
+        **{f"{NOTE}{kind}": _rows_hash(store, kind) for kind in KINDS},
+    }
     scorers = {scoring.name: scoring.scorer_hash for scoring in filters}
     passes = _look_for_duplicates(recipe, store, gate, scorers, progress)
     writer = store.writer("filters")
     scorers |= {f"{one.name} again": one.again_hash for one in filters if isinstance(one, Judge)}
-    writer.set_current("scores", scorers)
     write_rows(store, [classifier_row(store, one) for one in filters if is_classifier(one)], keep_others=False)
-    if store.current("recurring") != patterns:
-        writer.set_current("recurring", patterns)
-    # The verdicts last: they say that curation is whole. Until then a reader has the new duplicates with old verdicts.
-    writer.set_current("duplicates", passes)
-    writer.set_current("verdicts", verdicts)
+    writer.set_current_together({"scores": scorers, "recurring": patterns, "duplicates": passes, "verdicts": verdicts})
     return _report(store, filters, len(scored))
 
 
@@ -139,6 +139,11 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
         raise DataError(
             f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
         )
+    if verdicts.get(f"{NOTE}{kind}") != _rows_hash(store, kind):
+        raise DataError(
+            f"the {kind} of {store.root} are not all that it was curated with, and filters that compare them with one "
+            f"another rest on all; run: specmill curate {store.root}"
+        )
 
 
 def _curate_hash(recipe: Recipe, store: Store) -> str:
@@ -157,6 +162,12 @@ def _curate_hash(recipe: Recipe, store: Store) -> str:
     asked = [recipe.engines[name].model_dump(mode="json", include={"model", "revision", "adapter"}) for name in named]
     options = [request_options(recipe.engines[name]) for name in named]
     return content_id("curate", recipe.curate.model_dump(mode="json"), *asked, *filter(None, options), rests_on)
+
+
+def _rows_hash(store: Store, kind: Kind) -> str:
+    """Names the rows that are judged: what filters say that compare them with one another rests on all."""
+    ids = store.query(f"SELECT {KEYS[kind]} FROM {kind} WHERE {comes_in(kind)} ORDER BY 1")
+    return content_id("rows", ids.column(0).to_pylist())
 
 
 def _files_in(settings: object) -> Iterator[Path]:

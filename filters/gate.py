@@ -16,6 +16,11 @@ from filters.base import Filter, Kind
 from filters.rows import KEYS
 
 
+def comes_in(kind: Kind) -> str:
+    """SQL for whether a row is judged at all. A document that was written anew is not: its second version is."""
+    return LAST_VERSION if kind == "documents" else "true"
+
+
 @dataclass(frozen=True)
 class Gate:
     """Open for the rows that every filter before it keeps; without one before it, for all."""
@@ -30,15 +35,11 @@ class Gate:
         return replace(self, before=(*self.before, *(one.filter_hash for one in filters)))
 
     def condition(self, kind: Kind) -> str:
-        """SQL for whether a row of `kind` comes through, with the parameters of `parameters`.
-
-        A document that was written anew does not: it would stand beside its second version as a duplicate.
-        """
-        is_wanted = LAST_VERSION if kind == "documents" else "true"
+        """SQL for whether a row of `kind` comes through, with the parameters of `parameters`."""
         if not self.before:
-            return is_wanted
+            return comes_in(kind)
         return f"""
-            {is_wanted} AND {KEYS[kind]} IN (
+            {comes_in(kind)} AND {KEYS[kind]} IN (
                 SELECT doc_id FROM all_verdicts
                 WHERE filter_hash IN (SELECT unnest($before))
                 AND (outcome = 'keep' OR (outcome = 'unjudged' AND $unjudged = 'keep'))

@@ -13,7 +13,7 @@ from corpus.stage import Done, Progress, Rows, run_each
 from corpus.store import Store, WritingStore
 from corpus.store.schema import TABLES
 from filters.base import KINDS, Filter, Kind, Row, Score, TextFilter, Verdict
-from filters.gate import Gate
+from filters.gate import Gate, comes_in
 from filters.rows import KEYS, STREAMED_ROWS, stream_rows
 
 BLOCK_ROWS = 8_192
@@ -21,7 +21,7 @@ BLOCK_ROWS = 8_192
 NOT_APPLICABLE = Verdict("keep", "not applicable")
 """A filter for documents says nothing against a chat, and the other way round."""
 NOT_REACHED = Verdict("keep", "not reached")
-"""A filter before has dropped the row already, or it was written anew: this one adds nothing."""
+"""A filter before has dropped the row already: this one adds nothing."""
 
 
 def score_missing(store: WritingStore, filters: Sequence[TextFilter], gate: Gate, progress: Progress) -> set[str]:
@@ -76,7 +76,7 @@ class Lacking:
             )
             SELECT {key} AS id, $all_bits & ~coalesce(bits, 0) AS lacking, {reached} AS reached
             FROM {self.kind} LEFT JOIN made ON made_id = {key}
-            WHERE lacking <> 0 {"AND reached" if self.only_reached else ""}
+            WHERE lacking <> 0 AND {comes_in(self.kind)} {"AND reached" if self.only_reached else ""}
         """
 
     @property

@@ -12,10 +12,12 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from corpus.errors import DataError, RecipeError
-from corpus.recipe import Section
+from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from filters.base import Filter, Kind, Score, TextFilter, Verdict
-from filters.gate import Gate
+from filters.gate import comes_in
+from filters.judges.judge import NOT_ASKED
+from filters.judges.rubric import Rubric
 from filters.judging import NOT_REACHED
 from filters.registry import FILTERS, filter_of, turns
 from filters.rows import KEYS
@@ -55,26 +57,25 @@ class Replayed:
 
 
 def replay(
-    store: Store, kind: Kind, now: Mapping[str, Section], then: Mapping[str, Section], unjudged: str
+    recipe: Recipe, store: Store, kind: Kind, now: Mapping[str, Section], then: Mapping[str, Section]
 ) -> Replayed:
     """Judge all rows of a kind with the settings `then`, as curation would, from the scores there are.
 
     Args:
-        store: A run that was curated with the settings `now`.
+        recipe: The one that the run was curated with.
+        store: The run.
         kind: Which rows.
         now: The settings of each filter, by its name.
         then: The same filters with other thresholds.
-        unjudged: What the recipe says of rows that a filter could not judge.
 
     Raises:
         RecipeError: a filter that compares the rows with one another would see others.
         DataError: the run is being curated meanwhile.
     """
     subgenre = "genre" if kind == "documents" else "question_kind"
-    comes_in = Gate("keep").condition(kind)
     found = store.query(
-        f"SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, coalesce(num_tokens, 0) AS num_tokens, "
-        f"{comes_in} AS comes_in FROM {kind} ORDER BY id"
+        f"SELECT {KEYS[kind]} AS id, coalesce({subgenre}, set) AS genre, coalesce(num_tokens, 0) AS num_tokens "
+        f"FROM {kind} WHERE {comes_in(kind)} ORDER BY id"
     )
     rows = Replayed(
         kind,
@@ -83,7 +84,7 @@ def replay(
         found.column(1).to_pylist(),
         found.column(2).to_numpy().astype(np.int64),
     )
-    rows.kept_now = rows.kept_then = found.column(3).to_numpy().astype(bool)
+    rows.kept_now = rows.kept_then = np.ones(len(rows.ids), dtype=bool)
     codes: dict[Verdict, int] = {}
 
     def code_of(verdict: Verdict) -> int:
@@ -92,12 +93,18 @@ def replay(
             rows.verdicts.append(verdict)
         return codes[verdict]
 
+    def is_shown() -> Mask:
+        """Which rows a judge can be asked about."""
+        rubric = Rubric(recipe, store)
+        clause_ids = store.query(f"SELECT clause_ids FROM {kind} WHERE {comes_in(kind)} ORDER BY {KEYS[kind]}")
+        return np.array([rubric.is_shown(one or []) for one in clause_ids.column(0).to_pylist()], dtype=bool)
+
     for of_turn in turns(then):
         for name, settings in of_turn.items():
             rows.now[name] = _read_verdicts(store, rows, name, code_of)
             judging = FILTERS[filter_of(settings)].to_judge(settings)
-            rows.then[name] = _judge(store, rows, judging, settings != now[name], code_of)
-        kept = ("keep", "unjudged") if unjudged == "keep" else ("keep",)
+            rows.then[name] = _judge(store, rows, judging, settings != now[name], code_of, is_shown)
+        kept = ("keep", "unjudged") if recipe.curate.unjudged == "keep" else ("keep",)
         keeps = np.array([one.outcome in kept for one in rows.verdicts], dtype=bool)
         for name in of_turn:
             rows.kept_now = rows.kept_now & keeps[rows.now[name]]
@@ -109,7 +116,7 @@ def read_scores(store: Store, kind: Kind, scorer_hash: str, name: str) -> tuple[
     """The ids that have this score, sorted, and its values; NaN where it has none."""
     found = store.query(
         f"SELECT doc_id, value FROM all_scores WHERE scorer_hash = ? AND name = ? "
-        f"AND doc_id IN (SELECT {KEYS[kind]} FROM {kind}) ORDER BY doc_id",
+        f"AND doc_id IN ({_judged(kind)}) ORDER BY doc_id",
         [scorer_hash, name],
     )
     return found.column(0).to_pylist(), found.column(1).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -118,7 +125,7 @@ def read_scores(store: Store, kind: Kind, scorer_hash: str, name: str) -> tuple[
 def _read_verdicts(store: Store, rows: Replayed, name: str, code_of: CodeOf) -> Codes:
     found = store.query(
         f"SELECT doc_id, outcome, reason FROM all_verdicts WHERE filter_hash = ? "
-        f"AND doc_id IN (SELECT {KEYS[rows.kind]} FROM {rows.kind}) ORDER BY doc_id",
+        f"AND doc_id IN ({_judged(rows.kind)}) ORDER BY doc_id",
         [store.current("verdicts").get(name, "")],
     )
     if not found.column(0).combine_chunks().equals(rows.ids_column):
@@ -128,7 +135,14 @@ def _read_verdicts(store: Store, rows: Replayed, name: str, code_of: CodeOf) -> 
     return np.array(codes, dtype=np.int32)[groups]
 
 
-def _judge(store: Store, rows: Replayed, judging: Filter, is_changed: bool, code_of: CodeOf) -> Codes:
+def _judged(kind: Kind) -> str:
+    """SQL for the ids of the rows that are judged at all."""
+    return f"SELECT {KEYS[kind]} FROM {kind} WHERE {comes_in(kind)}"
+
+
+def _judge(
+    store: Store, rows: Replayed, judging: Filter, is_changed: bool, code_of: CodeOf, is_shown: Callable[[], Mask]
+) -> Codes:
     now = rows.now[judging.name]
     if rows.kind not in judging.applies_to:
         return now
@@ -154,8 +168,10 @@ def _judge(store: Store, rows: Replayed, judging: Filter, is_changed: bool, code
     if missing.any():
         if isinstance(judging, TextFilter):
             raise DataError(f"{store.root} is being curated meanwhile; ask again when that is done")
-        rows.num_to_ask += int(missing.sum())
-        then[missing] = code_of(judging.judge({}))
+        shown = is_shown()
+        rows.num_to_ask += int((missing & shown).sum())
+        then[missing & shown] = code_of(judging.judge({}))
+        then[missing & ~shown] = code_of(judging.judge({NOT_ASKED.name: NOT_ASKED}))
     return then
 
 
@@ -174,7 +190,7 @@ def _read_all_scores(store: Store, kind: Kind, scorer_hash: str) -> tuple[list[s
     )
     found = store.query(
         f"SELECT doc_id{columns} FROM all_scores WHERE scorer_hash = $hash "
-        f"AND doc_id IN (SELECT {KEYS[kind]} FROM {kind}) GROUP BY doc_id",
+        f"AND doc_id IN ({_judged(kind)}) GROUP BY doc_id",
         {"hash": scorer_hash, **{f"n{at}": name for at, name in enumerate(names)}},
     )
     return names, found

@@ -110,7 +110,7 @@ def what_if(recipe: Recipe, store: Store, changes: Sequence[str]) -> WhatIfRepor
     then, read = _read_changes(now, changes)
     for kind in KINDS:
         check_curated(recipe, store, kind)
-    replayed = {kind: replay(store, kind, now, then, recipe.curate.unjudged) for kind in KINDS}
+    replayed = {kind: replay(recipe, store, kind, now, then) for kind in KINDS}
     return WhatIfReport(
         read,
         _flips(replayed),
@@ -175,9 +175,6 @@ def _curated(recipe: Recipe, store: Store, rows: Replayed, kept: np.ndarray) -> 
     ids = {row_id for row_id, stays in zip(rows.ids, kept.tolist(), strict=True) if stays}
     if recipe.curate.duplicates is not None:
         ids -= _gave_way(recipe, store, rows, ids, is_now=kept is rows.kept_now)
-    if rows.kind == "documents":
-        rewritten = store.query("SELECT parent_id FROM documents WHERE parent_id IS NOT NULL")
-        ids -= set(rewritten.column(0).to_pylist())
     is_left = np.fromiter((row_id in ids for row_id in rows.ids), dtype=bool, count=len(rows.ids))
     return Curated(frozenset(ids), int(rows.num_tokens[is_left].sum()))
 

@@ -63,13 +63,15 @@ def _measures(look: Look) -> dict[str, object]:
         found[f"{step['step']}: chats"] = step["chats"]
     [counted] = look.rows("""
         SELECT
-            (SELECT round(100.0 * count(*) FILTER (outcome = 'ok') / count(*), 1) FROM calls)
+            (SELECT round(100.0 * count(*) FILTER (outcome = 'ok') / nullif(count(*), 0), 1) FROM calls)
                 AS "calls that are ok (%)",
             (SELECT sum(completion_tokens)::BIGINT FROM calls) AS "tokens generated",
             (SELECT median(num_tokens) FROM curated) AS "median tokens of a curated document",
             (SELECT sum(num_tokens)::BIGINT FROM curated) AS "tokens in curated documents",
-            (SELECT round(100.0 * count(*) FILTER (doc_id <> survivor_id) / (SELECT count(*) FROM documents), 2)
-                FROM duplicates) AS "rows that gave way to a duplicate (%)"
+            (SELECT round(
+                100.0 * count(*) FILTER (doc_id <> survivor_id)
+                / nullif((SELECT count(*) FROM documents) + (SELECT count(*) FROM chats), 0), 2
+            ) FROM duplicates) AS "rows that gave way to a duplicate (%)"
     """)
     found |= counted
     for name, measured in report_texts.diversity(look):

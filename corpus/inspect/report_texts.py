@@ -28,10 +28,8 @@ def pairs(look: Look) -> list[Row]:
     found = look.rows(
         f"""
         WITH {TEXTS},
-        lost AS (
-            SELECT *, count(*) OVER (PARTITION BY cluster_id) + 1 AS members
-            FROM duplicates WHERE kind = 'near' AND doc_id <> survivor_id
-        ),
+        clusters AS (SELECT *, count(*) OVER (PARTITION BY cluster_id) AS members FROM duplicates),
+        lost AS (FROM clusters WHERE kind = 'near' AND doc_id <> survivor_id),
         chosen AS (
             SELECT * FROM (
                 FROM lost QUALIFY row_number() OVER (PARTITION BY cluster_id ORDER BY jaccard, doc_id) = 1
@@ -53,12 +51,13 @@ def pairs(look: Look) -> list[Row]:
 
 
 def diversity(look: Look) -> list[tuple[str, Diversity]]:
-    """Of the curated documents of each set, or of all where nothing is curated: a sample in the order of a hash."""
+    """Of the curated documents of each set, or of all of a set without one: a sample in the order of a hash."""
     rows = look.rows(
         """
         WITH chosen AS (
             SELECT doc_id, set, doc_id IN (SELECT doc_id FROM curated) AS is_curated FROM documents
-            QUALIFY row_number() OVER (PARTITION BY set ORDER BY is_curated DESC, md5(doc_id), doc_id) <= $most
+            QUALIFY (is_curated OR NOT bool_or(is_curated) OVER (PARTITION BY set))
+                AND row_number() OVER (PARTITION BY set ORDER BY is_curated DESC, md5(doc_id), doc_id) <= $most
         )
         SELECT documents.set, list(left(text, $chars) ORDER BY md5(doc_id), doc_id) AS texts
         FROM documents JOIN chosen USING (doc_id)

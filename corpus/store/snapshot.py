@@ -113,6 +113,20 @@ def _number(part: Path) -> int | None:
 
 
 def read_current(root: Path) -> dict[str, dict[str, str]]:
-    """Hashes of the current recipe, by table and scope."""
-    paths = [path for path in (root / CURRENT).glob("*.json") if not path.name.startswith(TEMPORARY)]
-    return {path.stem: json.loads(path.read_bytes()) for path in paths}
+    """Hashes of the current recipe, by table and scope.
+
+    A file is of one table, or of a room, which then has tables that change together.
+
+    Raises:
+        CorruptFileError: a file is not as it was written.
+    """
+    current: dict[str, dict[str, str]] = {}
+    for path in sorted((root / CURRENT).glob("*.json"), key=lambda path: (path.stem not in TABLES, path)):
+        if path.name.startswith(TEMPORARY):
+            continue
+        try:
+            held = json.loads(path.read_bytes())
+        except ValueError as error:
+            raise corrupt_error(path, str(error)) from error
+        current |= {path.stem: held} if path.stem in TABLES else held
+    return current

@@ -157,6 +157,12 @@ class WritingStore(Store):
         path = self.root / snapshot.CURRENT / f"{table}.json"
         parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
 
+    def set_current_together(self, room: Room, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """See `Writer.set_current_together`."""
+        self.is_changed = True
+        path = self.root / snapshot.CURRENT / f"{room}.json"
+        parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
+
     def seal(self) -> None:
         """Turn the journal into a part now."""
         if self._segment is not None:
@@ -231,6 +237,15 @@ class Writer:
         """Say which hashes are of the current recipe, by scope: the plain view changes at one rename."""
         self._check_room(table)
         self._store.set_current(table, hashes)
+
+    def set_current_together(self, hashes: Mapping[str, Mapping[str, str]]) -> None:
+        """`set_current` of several tables: no reader sees one of them changed without the others.
+
+        They are set together always, or never.
+        """
+        for table in hashes:
+            self._check_room(table)
+        self._store.set_current_together(self._room, hashes)
 
     def _check_room(self, table: str) -> None:
         assert self._room in TABLES[table].writers, f"{self._room} may not write {table}: {TABLES[table].writers} do"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from filters.compiled import compiled
-from filters.form.characters import SPACE, patterns
+from filters.form.characters import NO_CHARACTER, SPACE, patterns
 from filters.form.hashed import Codes, Places
 from filters.form.spans import Kinds, count_sentences, strip
 
@@ -77,7 +77,7 @@ def _matches(text: Codes, start: int, end: int, phrase: Codes, fold: bool) -> in
     """Where the phrase ends that stands at `start`, or 0; `fold`: capitals of ASCII count as small letters."""
     for offset in range(len(phrase)):
         wanted = phrase[offset]
-        if wanted == 0:
+        if wanted == NO_CHARACTER:
             return start + offset
         if start + offset >= end:
             return 0

@@ -35,9 +35,13 @@ def kinds(codes: NDArray[np.uint32]) -> NDArray[np.uint8]:
     return cast("NDArray[np.uint8]", _table()[np.minimum(codes, NUM_KNOWN)])
 
 
+NO_CHARACTER = np.uint32(0xFFFFFFFF)
+"""Behind the end of a phrase; a NUL is a character that a text may hold."""
+
+
 def patterns(phrases: Sequence[str]) -> NDArray[np.uint32]:
-    """One row of code points for each phrase, (phrases, longest), filled up with zeros."""
-    rows = np.zeros((len(phrases), max(map(len, phrases))), dtype=np.uint32)
+    """One row of code points for each phrase, (phrases, longest), filled up with NO_CHARACTER."""
+    rows = np.full((len(phrases), max(map(len, phrases))), NO_CHARACTER)
     for row, phrase in zip(rows, phrases, strict=True):
         row[: len(phrase)] = code_points(phrase)
     return rows

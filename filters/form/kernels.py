@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from filters.compiled import compiled
 from filters.form import c4_lines as c4
 from filters.form.c4_lines import measure_c4_lines
-from filters.form.characters import ALPHABETIC, SENTENCE_END, SYMBOL, patterns
+from filters.form.characters import ALPHABETIC, NO_CHARACTER, SENTENCE_END, SYMBOL, patterns
 from filters.form.hashed import Codes, Places, extend_ngrams, find_repeated, find_slot, hash_span, mixed
 from filters.form.spans import (
     LF,
@@ -220,7 +220,7 @@ def _measure_words(text: Codes, kinds: Kinds, starts: Places, ends: Places, valu
 @compiled
 def _is_word(text: Codes, start: int, end: int, word: Codes) -> bool:
     for i in range(len(word)):
-        char = text[start + i] if start + i < end else np.uint32(0)
+        char = text[start + i] if start + i < end else NO_CHARACTER
         if char != word[i]:
             return False
     return True

@@ -31,7 +31,8 @@ from filters.rows import READ_ROWS
 
 PURPOSE = "judge"
 """Of the calls, in the room `filters`; their item is the row's id."""
-_NOT_ASKED = Score("verdict", None, label="not asked", evidence="no clause to judge by")
+NOT_ASKED = Score("verdict", None, label="not asked", evidence="no clause to judge by")
+"""What a row has that cannot be asked about; it is kept."""
 
 
 class JudgeSettings(Section):
@@ -89,8 +90,8 @@ class Judge(Filter):
         if "verdict" not in scores:
             return Verdict("unjudged", "no reply")
         verdict = scores["verdict"]
-        if verdict.label == _NOT_ASKED.label:
-            return Verdict("keep", _NOT_ASKED.evidence)
+        if verdict.label == NOT_ASKED.label:
+            return Verdict("keep", NOT_ASKED.evidence)
         if verdict.value is None:
             return Verdict("unjudged", verdict.evidence)
         if verdict.value:
@@ -111,7 +112,7 @@ def ask_missing(store: WritingStore, judge: Judge, gate: Gate, progress: Progres
     jobs = {row_id: kind for row_id, (kind, clause_ids) in lacking.items() if judge.rubric.is_shown(clause_ids)}
     part_writer(store)({
         "scores": [
-            score_row(row_id, judge.name, judge.scorer_hash, _NOT_ASKED) for row_id in sorted(lacking.keys() - jobs)
+            score_row(row_id, judge.name, judge.scorer_hash, NOT_ASKED) for row_id in sorted(lacking.keys() - jobs)
         ]
     })  # fmt: skip
     if jobs or _judged_once(store, judge, gate):

@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fakes.rows import row
 
 from corpus.errors import DataError, RecipeError, StoreError
 from corpus.recipe import Recipe
 from corpus.store import open_writer
+from corpus.store.parts import write_durably
 from corpus.store.schema import TABLES
 from filters import curate_corpus
 from filters.base import KINDS
@@ -45,7 +47,7 @@ def test_curating_again_writes_nothing_but_what_is_current(run, make_prose: Pros
     before = run.files()
     again = curate_corpus(run.recipe(), run.store, run.progress)
     changed = {path for path, when in run.files().items() if before.get(path) != when}
-    assert changed <= {"current/scores.json", "current/verdicts.json", "current/duplicates.json"}
+    assert changed <= {"current/filters.json"}
     assert (again.num_scored, first.num_scored) == (0, 8)
     assert again.outcomes == first.outcomes
 
@@ -148,7 +150,7 @@ def test_what_was_cut_off_before_it_became_current_is_found_again(run, make_pros
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("corpus.store.store.Writer.set_current", cut_off)
+        patched.setattr("corpus.store.store.Writer.set_current_together", cut_off)
         with pytest.raises(KeyboardInterrupt):
             curate_corpus(run.recipe(), run.store, run.progress)
     assert run.column("SELECT doc_id FROM curated") == []
@@ -156,7 +158,7 @@ def test_what_was_cut_off_before_it_became_current_is_found_again(run, make_pros
     report = curate_corpus(run.recipe(), run.store, run.progress)
     assert report.num_scored == 0
     new = {path for path in run.files() if path not in before and not path.startswith("recurring/")}
-    assert new == {f"current/{table}.json" for table in ("scores", "verdicts", "duplicates", "recurring")}
+    assert new == {"current/filters.json"}
     assert report.num_kept == {"documents": 4, "chats": 1}
 
 
@@ -209,6 +211,61 @@ def test_checking_finds_duplicates_out_of_date(run, make_prose: Prose, monkeypat
             curate_corpus(run.recipe(), run.store, run.progress)
     with pytest.raises(DataError, match=r"duplicates among the documents of .* are out of date"):
         check_curated(run.recipe(), run.store, "documents")
+
+
+def test_checking_finds_rows_gone_that_filters_compared_the_others_with(run, make_prose: Prose) -> None:
+    """The name is in 30 texts that are too short, and counts as recurring in the one that is kept."""
+    writer = run.store.writer("corpus")
+    for pass_hash, numbers in (("all", range(31)), ("last", [30])):
+        briefs = [row("briefs", brief_id=f"b{n}", context_hash="x", pass_hash=pass_hash) for n in numbers]
+        writer.commit("briefs", pass_hash, pa.Table.from_pylist(briefs, schema=TABLES["briefs"].schema))
+    writer.set_current("briefs", {"plan": "all"})
+    for n in range(31):
+        text = f"Near the river there lived Elena Moss alone. {make_prose(n, 90 if n == 30 else 5)}"
+        run.add_documents({f"d{n}": text}, brief_id=f"b{n}", context_hash="x", set="generated")
+    recipe = run.recipe(curate={"filters": ["length", {"recurring": {"max_patterns": 0}}]})
+    curate_corpus(recipe, run.store, run.progress)
+    check_curated(recipe, run.store, "documents")
+    assert run.column("SELECT doc_id FROM curated") == []
+    writer.set_current("briefs", {"plan": "last"})
+    with pytest.raises(DataError, match=r"the documents of .* are not all that it was curated with"):
+        check_curated(recipe, run.store, "documents")
+    curate_corpus(recipe, run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == ["d30"]
+
+
+def test_a_document_whose_second_version_is_lost_is_judged_before_it_is_kept(run, make_prose: Prose) -> None:
+    run.add_documents({"first": "too short"})
+    run.store.seal()
+    run.add_documents({"second": make_prose(1)}, parent_id="first")
+    run.store.seal()
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM curated") == ["second"]
+    assert run.column("SELECT doc_id FROM verdicts WHERE doc_id = 'first'") == []
+    max((run.store.root / "documents").glob("*.parquet")).unlink()
+    curate_corpus(run.recipe(), run.store, run.progress)
+    assert run.column("SELECT outcome FROM verdicts WHERE doc_id = 'first' AND filter = 'length'") == ["drop"]
+    assert run.column("SELECT doc_id FROM curated") == []
+
+
+def test_a_reader_sees_the_verdicts_and_the_duplicates_of_one_curation(
+    run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`b` copies `a`. The second recipe keeps neither, so with its duplicates and old verdicts both would be there."""
+    run.add_documents({"a": make_prose(1, 50), "b": make_prose(1, 50), "c": make_prose(3, 90)})
+    curate_corpus(run.recipe(curate={"filters": [{"length": {"min_words": 10}}]}), run.store, run.progress)
+    stricter = run.recipe(curate={"filters": [{"length": {"min_words": 70}}]})
+    seen = []
+    write = write_durably
+
+    def look_around(path: Path, data: bytes) -> None:
+        write(path, data)
+        seen.append(tuple(run.column("SELECT doc_id FROM curated ORDER BY 1")))
+
+    monkeypatch.setattr("corpus.store.parts.write_durably", look_around)
+    curate_corpus(stricter, run.store, run.progress)
+    assert seen
+    assert set(seen) <= {("a", "c"), ("c",)}
 
 
 def test_blocks_of_any_size_give_the_same_scores_and_verdicts(
@@ -266,9 +323,7 @@ def test_rows_give_way_to_the_curated_rows_of_another_run(run, tmp_path: Path, m
     check_curated(recipe, run.store, "documents")
     before = run.files()
     curate_corpus(recipe, run.store, run.progress)
-    assert {name for name, written in run.files().items() if before.get(name) != written} <= {
-        f"current/{table}.json" for table in ("scores", "verdicts", "duplicates")
-    }  # fmt: skip
+    assert {name for name, written in run.files().items() if before.get(name) != written} <= {"current/filters.json"}
 
 
 def test_what_the_other_run_holds_is_part_of_the_pass(run, tmp_path: Path, make_prose: Prose) -> None:

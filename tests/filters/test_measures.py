@@ -35,6 +35,7 @@ def measured(text: str) -> dict[str, float | None]:
 @settings(max_examples=300, deadline=None)
 @given(TEXTS)
 @example("")
+@example("the\x00 [edit\x00")
 @example("no " * 60)
 @example("a b c d e x a b c d e")
 @example("\n\n\n")

@@ -272,3 +272,23 @@ def test_the_command_shows_it_and_trains_one_classifier(tmp_path) -> None:
         "sql", file, "threshold_replay", "-p", "scorer=helpful", "-p", "name=probability", "-p", "at_least=0.5"
     )
     assert "curated_then" in cast("str", replayed.output)
+
+
+def test_rows_that_no_judge_can_be_asked_about_are_kept_as_curation_keeps_them(run, make_prose, monkeypatch) -> None:
+    engine = FakeEngine(lambda request: pytest.fail("an imported row has no clause to judge by"))
+    monkeypatch.setattr("filters.judges.judge.open_engine", lambda settings, seed: engine)
+    run.add_documents({"long": make_prose(1, 80), "short": make_prose(2, 50)})
+
+    def judged(min_words: int):
+        return run.recipe(
+            spec={"path": "spec.md", "model_name": "M", "provider_name": "P"},
+            engines={"judge": {"kind": "openai", "model": "m", "base_url": "http://a/v1"}},
+            curate={"unjudged": "drop",
+                    "filters": [{"length": {"min_words": min_words}}, {"judge": {"engine": "judge"}}]},
+        )  # fmt: skip
+
+    curate_corpus(judged(70), run.store, run.progress)
+    looser = what_if(judged(70), run.store, ["length.min_words=40"])
+    assert looser.num_to_ask == 0
+    curate_corpus(judged(40), run.store, run.progress)
+    assert looser.then["documents"].ids == set(run.column("SELECT doc_id FROM curated")) == {"long", "short"}

@@ -2,7 +2,7 @@
 WITH trained AS (
     SELECT
         arm.name AS arm,
-        bool_and(stages.data_hash = data.value) AS is_of_current_data
+        CASE WHEN count(*) = count(data.value) THEN bool_and(stages.data_hash = data.value) END AS is_of_current_data
     FROM current_values AS arm
     JOIN stages ON arm.value = stages.chain OR starts_with(arm.value, stages.chain || '+')
     LEFT JOIN current_values AS data ON data.about = 'data' AND data.name = stages.stage

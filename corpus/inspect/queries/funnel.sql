@@ -1,6 +1,6 @@
 -- How many documents and chats are left at each step, from briefs to mixes.
 WITH asked AS (
-    SELECT count(*) FILTER (kind = 'document') AS documents, count(*) FILTER (kind = 'chat') AS chats FROM briefs
+    SELECT count(*) FILTER (kind = 'document') AS documents, count(*) FILTER (kind <> 'document') AS chats FROM briefs
 ),
 written AS (
     SELECT

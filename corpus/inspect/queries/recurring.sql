@@ -6,7 +6,9 @@ SELECT
     max(num_documents) AS num_documents,
     max(num_documents) / (
         SELECT count(*) FROM (
-            SELECT 'documents' AS of_kind FROM documents UNION ALL SELECT 'chats' FROM chats
+            SELECT 'documents' AS of_kind FROM documents
+            WHERE doc_id NOT IN (SELECT parent_id FROM documents WHERE parent_id IS NOT NULL)
+            UNION ALL SELECT 'chats' FROM chats
         ) WHERE of_kind = row_kind
     ) AS document_fraction,
     count(*) AS num_variants,

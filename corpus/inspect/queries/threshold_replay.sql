@@ -1,4 +1,4 @@
--- What would be curated if one filter kept just the rows with a score in a range, by set and genre; asks no model.
+-- What would be curated at most if one filter kept just a range of scores, by set and genre: what comes back may be a duplicate.
 -- $scorer: text. The filter, as in the column `scorer` of `scores`; the range takes the place of its verdict.
 -- $name: text. The score, as in the column `name`; rows without it stay as they are.
 -- $at_least: number or null. The lowest value that is kept; without it, no value is too low.
