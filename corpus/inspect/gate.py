@@ -7,6 +7,7 @@ cannot write, and that is decided from what DuckDB's own parser makes of it, nev
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import duckdb
@@ -18,6 +19,8 @@ ALLOWED = "SELECT (also FROM first, WITH, VALUES, PIVOT, UNPIVOT), EXPLAIN of on
 _READING_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 _EVALUATING_FUNCTIONS = frozenset({"query", "json_execute_serialized_sql"})
 """They run a text as SQL, so the parser does not see what it holds."""
+_ACTING_FUNCTIONS = re.compile(r".*(external_resource|grammar_extension).*|.*checkpoint|write_log|truncate_.*")
+"""They do more than answer; what is there to act on is closed besides."""
 
 
 def check_reads(connection: duckdb.DuckDBPyConnection, text: str) -> None:
@@ -69,6 +72,8 @@ def _check_query(connection: duckdb.DuckDBPyConnection, text: str) -> None:
         function = str(node.get("function_name", "")).lower()
         if function in _EVALUATING_FUNCTIONS:
             raise QueryError(f"{function}() runs a text as SQL, which is not open here; write the query itself")
+        if _ACTING_FUNCTIONS.fullmatch(function):
+            raise QueryError(f"{function}() does more than read, which is not open here")
 
 
 def _nodes(tree: object) -> Iterator[dict[str, object]]:

@@ -48,7 +48,7 @@ class Look:
         try:
             self.connection = self._connect()
         except duckdb.Error as error:
-            self._leave_out_corrupt(error)
+            self._leave_out_corrupt(error, is_ours=True)
 
     def table(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> pa.Table:
         """Answer one statement; a part that does not read back is left out and becomes a fault.
@@ -63,7 +63,7 @@ class Look:
                     self._views.show(self._snapshot, query)
                 return self.connection.sql(query, params=values).to_arrow_table()
             except duckdb.Error as error:
-                self._leave_out_corrupt(error)
+                self._leave_out_corrupt(error, is_ours=self._is_ours or not self._sandboxed)
 
     def rows(self, query: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         """`table`, as one dictionary a row."""
@@ -76,10 +76,10 @@ class Look:
             views.lock_down(self._views.connection, self.root)
         return self._views.connection
 
-    def _leave_out_corrupt(self, error: duckdb.Error) -> None:
+    def _leave_out_corrupt(self, error: duckdb.Error, *, is_ours: bool) -> None:
         """Take the corrupt parts out of the look, or raise `error` again if every part reads back."""
-        # Reading every part costs; a name that is not there, say, is never the fault of a file.
-        suspicious = type(error) is duckdb.Error or isinstance(error, _MAY_BE_A_FILE)
+        # Reading every part costs; in SQL that is not ours, a name that is not there, say, is no fault of a file.
+        suspicious = is_ours or type(error) is duckdb.Error or isinstance(error, _MAY_BE_A_FILE)
         paths = [path for paths in self._snapshot.parts.values() for path in paths] if suspicious else []
         corrupt = set(corrupt_parts(paths))
         if not corrupt:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -15,7 +17,7 @@ from corpus.store.journal import space_error, sync_folder
 TEMPORARY = ".tmp-"
 ROW_GROUP_ROWS = 16_384
 """Rows of one row group: what a whole-corpus pass holds in memory at a time."""
-_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError)
+_UNREADABLE = (pa.ArrowException, OSError, UnicodeDecodeError, KeyError)
 """What PyArrow raises on damaged files, a column's name that is no text among it."""
 
 
@@ -67,29 +69,44 @@ def remove_temporaries(folder: Path) -> None:
         temporary.unlink()
 
 
-def read_footer(path: Path) -> pq.FileMetaData:
-    """A part's footer: cheap to read, and it finds every file that was cut short.
+def columns_of(path: Path) -> frozenset[str]:
+    """A part's columns, from its footer: cheap to read, and it finds every file that was cut short.
 
     Raises:
         CorruptFileError: it is not a whole Parquet file; the message names it.
     """
     try:
-        return pq.read_metadata(path)
+        seen = path.stat()
+        return _columns(path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
     except _UNREADABLE as error:
         raise corrupt_error(path, str(error)) from error
 
 
+@lru_cache(maxsize=20_000)
+def _columns(path: Path, *_seen: int) -> frozenset[str]:
+    """A run is looked at often, and a part never changes unless something is wrong with it."""
+    return frozenset(pq.read_schema(path).names)
+
+
 def corrupt_parts(paths: Iterable[Path]) -> list[Path]:
-    """The parts whose pages do not match their checksums. Reads everything: only asked for when a query failed."""
-    corrupt = []
-    for path in paths:
-        try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                for _ in file.iter_batches():
-                    pass
-        except _UNREADABLE:
-            corrupt.append(path)
-    return corrupt
+    """The parts that PyArrow or DuckDB cannot read, or whose pages do not match their checksums.
+
+    Reads everything: only asked for when a query failed.
+    """
+    return [path for path in paths if not _reads_back(path)]
+
+
+def _reads_back(path: Path) -> bool:
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+        with duckdb.connect(":memory:") as connection:  # it is stricter with footers than PyArrow is
+            for _ in connection.sql("FROM read_parquet(?)", params=[str(path)]).to_arrow_reader(ROW_GROUP_ROWS):
+                pass
+    except (*_UNREADABLE, duckdb.Error):
+        return False
+    return True
 
 
 def corrupt_error(path: Path, reason: str) -> CorruptFileError:

@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from corpus.errors import CorruptFileError
 from corpus.store.journal import read_segment
-from corpus.store.parts import TEMPORARY, corrupt_error, read_footer
+from corpus.store.parts import TEMPORARY, columns_of, corrupt_error
 from corpus.store.schema import TABLES
 
 JOURNAL = "journal"
@@ -25,8 +23,8 @@ class Snapshot:
     root: Path
     parts: dict[str, list[Path]] = field(default_factory=dict)
     """Parts that read back, by table."""
-    footers: dict[Path, pq.FileMetaData] = field(default_factory=dict)
-    """Of each of these parts: its columns and how many rows it has."""
+    columns: dict[Path, frozenset[str]] = field(default_factory=dict)
+    """Of each of these parts; one of an older run lacks those that were added since."""
     journal: dict[str, list[dict[str, object]]] = field(default_factory=dict)
     """Rows that are in no part yet, by table."""
     current: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -72,12 +70,20 @@ def take_snapshot(root: Path) -> Snapshot:
             if number is not None and (number > last or number in read):
                 continue
             try:
-                snapshot.footers[path] = read_footer(path)
+                snapshot.columns[path] = _known_columns(path, table)
             except CorruptFileError as fault:
                 snapshot.faults.append(fault)
             else:
                 snapshot.parts[table].append(path)
     return snapshot
+
+
+def _known_columns(path: Path, table: str) -> frozenset[str]:
+    known, found = set(TABLES[table].schema.names), columns_of(path)
+    unknown = found - known
+    if unknown and known - found:  # neither an older run's part nor a newer one's: a name was changed on the disk
+        raise corrupt_error(path, f"it has no column '{min(known - found)}', but one named {min(unknown)!r}")
+    return found
 
 
 def _read_segments(root: Path, last: int, snapshot: Snapshot) -> set[int]:

@@ -136,7 +136,7 @@ def _rows_of(table: Table, snapshot: Snapshot, num_journal_rows: int, names: Seq
     if not parts:
         return f"SELECT {_columns(names)} FROM {journal}"
     # By name, which is slower: the parts of an older run lack the columns that were added since.
-    lacks = any(not set(names) <= set(snapshot.footers[path].schema.to_arrow_schema().names) for path in parts)
+    lacks = any(not snapshot.columns[path].issuperset(names) for path in parts)
     read = f"read_parquet({_literals(map(str, parts))}, union_by_name = {lacks})"
     if not lacks and not num_journal_rows:
         # Without the union DuckDB counts rows by the footers alone.

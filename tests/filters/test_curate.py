@@ -200,6 +200,19 @@ def test_checking_tells_what_is_not_curated(run, make_prose: Prose) -> None:
         check_curated(run.recipe(), run.store, "documents")
 
 
+def test_checking_tells_when_what_verdicts_rest_on_has_changed(run, make_prose: Prose, monkeypatch) -> None:
+    fill(run, make_prose)
+    curate_corpus(run.recipe(), run.store, run.progress)
+    with monkeypatch.context() as patched:
+        patched.setattr("filters.form.length.Length.version", 99)
+        with pytest.raises(DataError, match="curated with other settings"):
+            check_curated(run.recipe(), run.store, "documents")
+    check_curated(run.recipe(), run.store, "documents")
+    run.store.writer("corpus").set_current("clauses", {"spec": "another"})
+    with pytest.raises(DataError, match="curated with other settings"):
+        check_curated(run.recipe(), run.store, "documents")
+
+
 def test_checking_finds_duplicates_out_of_date(run, make_prose: Prose, monkeypatch: pytest.MonkeyPatch) -> None:
     """As after a kill between the last verdict and the duplicates."""
     fill(run, make_prose)

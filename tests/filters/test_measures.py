@@ -68,6 +68,14 @@ def test_the_evidence_is_what_recurs_as_it_stands_in_the_text() -> None:
     assert measure(["so it is " * 20], ["top_2gram_fraction"])[0][0].evidence == "so it"
 
 
+def test_what_hardly_recurs_and_what_is_no_share_of_repeats_has_no_evidence() -> None:
+    once = "one two three four five. " + " ".join(f"w{n}" for n in range(200)) + " one two three four five."
+    scores = {one.name: one for one in measure([once], MEASURES)[0]}
+    assert 0 < scores["duplicate_5gram_fraction"].value < 0.1
+    assert scores["duplicate_5gram_fraction"].evidence is None
+    assert scores["words"].evidence is None
+
+
 def test_every_character_has_its_kind() -> None:
     codes = np.arange(characters.NUM_KNOWN, dtype=np.uint32)
     found = characters.kinds(codes)

@@ -3,6 +3,8 @@ import random
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
+from scipy.stats import norm
 from sklearn.metrics import precision_score, recall_score, roc_auc_score
 
 from filters.learned.measuring import HeldOut, auc_interval
@@ -45,6 +47,22 @@ def test_the_interval_holds_the_true_area_in_about_95_of_100_draws() -> None:
         low, high = auc_interval(float(found), 20, 30)
         num_inside += low <= area <= high
     assert 920 <= num_inside <= 980
+
+
+@pytest.mark.parametrize(("area", "num_positives", "num_negatives"), [(0.8, 20, 30), (0.55, 12, 7), (0.97, 40, 40)])
+def test_both_ends_of_the_interval_solve_newcombes_equation(
+    area: float, num_positives: int, num_negatives: int
+) -> None:
+    """(end - area)^2 = z^2 V(end), with N* = (m + n) / 2 - 1 in V: Newcombe 2006, method 5."""
+
+    def off(end: float) -> float:
+        both = (num_positives + num_negatives) / 2 - 1
+        variance = end * (1 - end) * (1 + both * (1 - end) / (2 - end) + both * end / (1 + end))
+        return (end - area) ** 2 - norm.ppf(0.975) ** 2 * variance / (num_positives * num_negatives)
+
+    assert auc_interval(area, num_positives, num_negatives) == pytest.approx(
+        [brentq(off, 1e-9, area), brentq(off, area, 1 - 1e-9)], abs=1e-6
+    )
 
 
 def test_a_perfect_area_of_few_rows_has_a_wide_interval_and_of_many_a_narrow_one() -> None:

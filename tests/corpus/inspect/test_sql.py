@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from corpus.errors import CorruptFileError, QueryError, StoreError
 from corpus.inspect.gate import check_reads
 from corpus.inspect.look import Look
 from corpus.inspect.sql import run_sql
+from corpus.store import open_reader
 
 
 def files_of(root: Path) -> dict[Path, bytes]:
@@ -85,6 +88,14 @@ def test_no_text_is_run_as_sql(run: Path) -> None:
         with pytest.raises(QueryError, match="runs a text"):
             run_sql(run, f"FROM {function}'{writing}'))")
     assert not (run / "x.csv").exists()
+
+
+@pytest.mark.parametrize(
+    "function", ["destroy_external_resource('query', 'SELECT 42')", "checkpoint()", "write_log('x')"]
+)
+def test_a_function_that_acts_is_not_open(run: Path, function: str) -> None:
+    with pytest.raises(QueryError, match="does more than read"):
+        run_sql(run, f"FROM {function}")
 
 
 def test_the_gate_is_what_keeps_a_writing_query_out(run: Path, tmp_path: Path) -> None:
@@ -187,6 +198,48 @@ def test_a_corrupt_page_is_reported_and_everything_else_is_answered(run: Path, t
     assert [type(fault) for fault in answer.faults] == [CorruptFileError]
     assert first.name in str(answer.faults[0])
     assert 0 < answer.table.num_rows < num_documents, second
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_changed_byte_of_a_footer_is_a_named_fault_or_changes_nothing(run: Path, tmp_path: Path, seed: int) -> None:
+    """Neither a traceback of DuckDB's nor a column that is silently empty."""
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    asked = "SELECT doc_id, brief_id, set, genre, text, num_tokens FROM all_documents ORDER BY ALL"
+    whole = run_sql(root, asked).table
+    first, _ = sorted((root / "documents").glob("*.parquet"))
+    data, chance = bytearray(first.read_bytes()), random.Random(seed)
+    footer_bytes = int.from_bytes(data[-8:-4], "little")
+    data[chance.randrange(len(data) - 8 - footer_bytes, len(data))] ^= 1 << chance.randrange(8)
+    first.write_bytes(data)
+    with Look(root) as look:
+        seen = look.table(asked)
+        assert seen.equals(whole) or any(first.name in str(fault) for fault in look.faults)
+    try:
+        assert open_reader(root).query(asked).equals(whole)
+    except CorruptFileError as error:
+        assert first.name in str(error)
+
+
+def test_a_column_that_changed_its_name_on_the_disk_is_no_older_runs_part(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    first, second = sorted((root / "documents").glob("*.parquet"))
+    table = pq.read_table(first)
+    pq.write_table(table.rename_columns([{"text": "tezt"}.get(name, name) for name in table.column_names]), first)
+    older = pq.read_table(second).drop_columns(["extra"])
+    pq.write_table(older, second)
+    answer = run_sql(root, "SELECT count(text) AS n FROM documents")
+    assert answer.table.to_pylist() == [{"n": older.num_rows}]
+    assert [str(first) in str(fault) and "'tezt'" in str(fault) for fault in answer.faults] == [True]
+
+
+def test_hashes_that_are_cut_off_are_named(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    (root / "current" / "verdicts.json").write_text('{"length": "b2:')
+    with pytest.raises(CorruptFileError, match=r"current/verdicts.json does not read back"):
+        run_sql(root, "FROM curated")
 
 
 def test_a_cut_part_is_reported_and_everything_else_is_answered(run: Path, tmp_path: Path) -> None:

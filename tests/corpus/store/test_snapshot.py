@@ -56,7 +56,7 @@ def between(monkeypatch: pytest.MonkeyPatch, name: str, time: int, act: Callable
 
 @pytest.mark.parametrize(
     ("step", "time"),
-    [("segment_numbers", 1), ("part_paths", 1), ("segment_numbers", 2), ("read_segment", 1), ("read_footer", 1)],
+    [("segment_numbers", 1), ("part_paths", 1), ("segment_numbers", 2), ("read_segment", 1), ("columns_of", 1)],
 )
 def test_whatever_a_writer_does_between_two_steps_a_look_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, time: int

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from fakes.rows import row
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from corpus.inspect.look import Look
@@ -37,6 +38,9 @@ def is_stale(document: tuple[int | None, str | None], documents: list, briefs: d
 
 @settings(max_examples=12, deadline=None)
 @given(BRIEFS, DOCUMENTS, st.booleans())
+@example([(0, "c0")], [(0, None), (0, "c0")], True)
+@example([(0, "c0")], [(0, None)], True)
+@example([(0, None)], [(0, None), (0, "c1")], False)
 def test_a_document_is_stale_as_the_schema_says(
     tmp_path_factory, briefs: list, documents: list, is_sealed: bool
 ) -> None:
@@ -58,6 +62,17 @@ def test_a_document_is_stale_as_the_schema_says(
         for ask in (open_reader(root).rows, Look(root).rows, Look(root, sandboxed=True).rows):
             assert {one["doc_id"] for one in ask("SELECT doc_id FROM all_documents WHERE stale")} == wanted
         assert {one["doc_id"] for one in open_reader(root).rows("SELECT doc_id FROM documents")}.isdisjoint(wanted)
+
+
+def test_parts_of_an_older_run_lack_columns_and_the_others_keep_theirs(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    for number in range(2):
+        with open_writer(root) as store:
+            store.writer("corpus").append({"documents": [row("documents", doc_id=f"d{number}", extra="{}")]})
+    older, _ = sorted((root / "documents").glob("*.parquet"))
+    pq.write_table(pq.read_table(older).drop_columns(["extra"]), older)
+    rows = open_reader(root).rows("SELECT doc_id, extra FROM documents ORDER BY 1")
+    assert [tuple(one.values()) for one in rows] == [("d0", None), ("d1", "{}")]
 
 
 def test_views_follow_a_brief_that_comes_back(tmp_path: Path) -> None:
