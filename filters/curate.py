@@ -24,7 +24,7 @@ from corpus.store.identity import content_id, file_id
 from filters.base import KINDS, Filter, Kind, TextFilter
 from filters.copies.candidates import candidates
 from filters.copies.duplicates import find_duplicates, pass_hash
-from filters.gate import Gate, comes_in
+from filters.gate import Gate
 from filters.judges.agreement import Agreement, measure_agreement
 from filters.judges.judge import Judge, ask_missing
 from filters.judging import judge_missing, missing, score_missing
@@ -34,7 +34,7 @@ from filters.learned.classifying import classifier_row, is_classifier
 from filters.learned.genre_fidelity import GenreFidelity
 from filters.learned.genre_training import FidelityReport, measure_fidelity
 from filters.registry import FILTERS, filter_of, make_filters, read_settings, turns
-from filters.rows import KEYS
+from filters.rows import KEYS, comes_in
 from filters.signs.contamination import ContaminationSettings
 from filters.signs.eval_texts import own_files
 from filters.signs.patterns import count_patterns

@@ -11,14 +11,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from corpus.store import LAST_VERSION, Store
+from corpus.store import Store
 from filters.base import Filter, Kind
-from filters.rows import KEYS
-
-
-def comes_in(kind: Kind) -> str:
-    """SQL for whether a row is judged at all. A document that was written anew is not: its second version is."""
-    return LAST_VERSION if kind == "documents" else "true"
+from filters.rows import KEYS, comes_in
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from corpus.stage import Done, Progress, Rows, run_each
 from corpus.store import Store, WritingStore
 from corpus.store.schema import TABLES
 from filters.base import KINDS, Filter, Kind, Row, Score, TextFilter, Verdict
-from filters.gate import Gate, comes_in
-from filters.rows import KEYS, STREAMED_ROWS, stream_rows
+from filters.gate import Gate
+from filters.rows import KEYS, STREAMED_ROWS, comes_in, stream_rows
 
 BLOCK_ROWS = 8_192
 """Rows whose scores, or verdicts, become one part: what a kill costs, and what many parts would cost every query."""

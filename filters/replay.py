@@ -15,12 +15,11 @@ from corpus.errors import DataError, RecipeError
 from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from filters.base import Filter, Kind, Score, TextFilter, Verdict
-from filters.gate import comes_in
 from filters.judges.judge import NOT_ASKED
 from filters.judges.rubric import Rubric
 from filters.judging import NOT_REACHED
 from filters.registry import FILTERS, filter_of, turns
-from filters.rows import KEYS
+from filters.rows import KEYS, comes_in
 
 Codes = NDArray[np.int32]
 """A verdict of each row: its place in `Replayed.verdicts`."""

@@ -13,7 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import prompts
-from corpus.store import Store
+from corpus.store import LAST_VERSION, Store
 from filters.base import Kind, Row
 
 READ_ROWS = 2_048
@@ -54,6 +54,11 @@ _TEXTS: Mapping[Kind, str] = {
 Item = TypeVar("Item")
 
 
+def comes_in(kind: Kind) -> str:
+    """SQL for whether a row is judged at all. A document that was written anew is not: its second version is."""
+    return LAST_VERSION if kind == "documents" else "true"
+
+
 def in_blocks(items: Sequence[Item], size: int = READ_ROWS) -> Iterator[Sequence[Item]]:
     """The items in order, `size` at a time."""
     for start in range(0, len(items), size):
@@ -64,6 +69,21 @@ def read_rows(store: Store, kind: Kind, ids: Sequence[str]) -> list[Row]:
     """The rows with these ids, sorted by id."""
     sql = f"FROM ({_SELECT[kind]}) WHERE id IN (SELECT unnest($ids)) ORDER BY id"
     return [_row(kind, row) for row in store.rows(sql, {"ids": list(ids)})]
+
+
+def stream_wanted(store: Store, kind: Kind, ids: Sequence[str]) -> Iterator[Row]:
+    """The rows with these ids, in any order: for many, the texts are read once and few are in memory at a time."""
+    wanted = pa.table({"id": pa.array(ids, pa.string())})
+    sql = f"FROM ({_SELECT[kind]}) SEMI JOIN wanted USING (id)"
+    for batch in store.batches(sql, num_rows=STREAMED_ROWS, wanted=wanted):
+        yield from (_row(kind, row) for row in batch.to_pylist())
+
+
+def stream_texts(store: Store, kind: Kind) -> Iterator[str]:
+    """The texts of all rows that are judged (`Row.text`), in any order; few are in memory at a time."""
+    text = "text" if kind == "documents" else _TURNS.format("=")
+    for batch in store.batches(f"SELECT {text} AS text FROM {kind} WHERE {comes_in(kind)}", num_rows=STREAMED_ROWS):
+        yield from batch["text"].to_pylist()
 
 
 def stream_rows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from corpus.errors import RecipeError, nearest
@@ -18,7 +19,7 @@ from filters.learned.fasttext_model import Guess, Labelled, Model, Try, guess, l
 from filters.learned.guessing import as_line, on_one_line
 from filters.learned.labels import Labels, read_labels
 from filters.learned.measuring import HeldOut
-from filters.rows import in_blocks, read_rows
+from filters.rows import READ_ROWS, stream_wanted
 
 FOLDER = "fasttext"
 """Of a run: the models that were trained for it, under the hash of what made them."""
@@ -143,8 +144,8 @@ def _brought(settings: ClassifierSettings, label: str, path: Path, labels: Label
     ids = {True: labels.positives, False: labels.negatives}
     found: dict[bool, list[float]] = {True: [], False: []}
     for positive, of_label in ids.items():
-        for block in in_blocks(sorted(of_label)):
-            lines = [on_one_line(row.text) for row in read_rows(store, settings.applies_to, block)]
+        rows = stream_wanted(store, settings.applies_to, sorted(of_label))
+        while lines := [on_one_line(row.text) for row in islice(rows, READ_ROWS)]:
             found[positive] += [one.probability for one in guess(model, lines, [label] * len(lines))]
     report = ClassifierReport(model_id, "file", len(ids[True]), len(ids[False]), found[True], found[False])
     return Classifier(settings, report, path)
@@ -162,8 +163,8 @@ def _examples(store: Store, settings: ClassifierSettings, labels: Labels) -> lis
 
     The order hangs on the words, and copies of one text are held out together: none is measured by its own copy.
     """
-    blocks = in_blocks(sorted(labels.positives | labels.negatives))
-    lines = [(as_line(row.text), row.id) for block in blocks for row in read_rows(store, settings.applies_to, block)]
+    rows = stream_wanted(store, settings.applies_to, sorted(labels.positives | labels.negatives))
+    lines = [(as_line(row.text), row.id) for row in rows]
     lines.sort(key=lambda one: (draw("classifier", settings.seed, one[0]), one))
     examples: list[_Example] = []
     for positive in (True, False):

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from corpus.clause_names import ClauseNames
 from corpus.store import Store
 from filters.mixes.mix_plan import MixPlan
-from filters.rows import KEYS, in_blocks
+from filters.rows import KEYS, READ_ROWS
 
 
 @dataclass(frozen=True)
@@ -42,14 +44,15 @@ def gather_facts(store: Store, plan: MixPlan) -> Facts:
     """Ask the run about a mix."""
     kind = plan.settings.kind
     models, prompts = Counter[str](), Counter[str]()
-    for block in in_blocks(sorted({pick.source.id for pick in plan.picks})):
-        for row in store.rows(
-            f"SELECT model, prompt_hash, count(*) AS num FROM {kind} JOIN briefs USING (brief_id) "
-            f"WHERE {KEYS[kind]} IN (SELECT unnest($ids)) GROUP BY ALL",
-            {"ids": list(block)},
-        ):
-            models[str(row["model"])] += int(str(row["num"]))
-            prompts[str(row["prompt_hash"])] += int(str(row["num"]))
+    wanted = pa.table({"id": pa.array(sorted({pick.source.id for pick in plan.picks}), pa.string())})
+    sql = (
+        f"SELECT model, prompt_hash, count(*) AS num FROM {kind} JOIN briefs USING (brief_id) "
+        f"SEMI JOIN wanted ON {KEYS[kind]} = id GROUP BY ALL"
+    )
+    for batch in store.batches(sql, num_rows=READ_ROWS, wanted=wanted):
+        for row in batch.to_pylist():
+            models[str(row["model"])] += row["num"]
+            prompts[str(row["prompt_hash"])] += row["num"]
     verdicts = store.rows(
         f"SELECT filter, outcome, count(*) AS num FROM verdicts WHERE doc_id IN (SELECT {KEYS[kind]} FROM {kind}) "
         "GROUP BY ALL ORDER BY ALL"

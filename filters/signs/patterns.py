@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import pyarrow as pa
 
 from corpus.recipe import Recipe
 from corpus.recurring import Recurring, as_rows, count_recurring, known_names
-from corpus.store import LAST_VERSION, Store, WritingStore
+from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
 from corpus.store.schema import TABLES
 from filters.base import KINDS, Kind
-from filters.rows import KEYS, in_blocks, read_rows
+from filters.rows import KEYS, comes_in, stream_texts
 
 VERSION = 2
 """Raised when the code counts or clusters otherwise than before."""
@@ -37,11 +38,7 @@ def count_patterns(recipe: Recipe, store: WritingStore) -> dict[str, str]:
         if store.current("recurring").get(kind) == key or store.rows(is_there, [key]):
             continue
 
-        def texts(kind: Kind = kind, ids: Sequence[str] = ids) -> Iterator[str]:
-            for block in in_blocks(ids):
-                yield from (row.text for row in read_rows(store, kind, block))
-
-        found = count_recurring(texts, known, with_overlaps=True)
+        found = count_recurring(partial(stream_texts, store, kind), known, with_overlaps=True)
         clusters = cluster(found)
         rows = [
             {**row, "row_kind": kind, "cluster": clusters[one.kind, one.text]}
@@ -62,8 +59,8 @@ def read_patterns(recipe: Recipe, store: Store, kind: Kind) -> Mapping[str, Mapp
 
 
 def _ids(store: Store, kind: Kind) -> list[str]:
-    wanted = f"WHERE {LAST_VERSION}" if kind == "documents" else ""
-    return [str(row["id"]) for row in store.rows(f"SELECT {KEYS[kind]} AS id FROM {kind} {wanted} ORDER BY id")]
+    sql = f"SELECT {KEYS[kind]} AS id FROM {kind} WHERE {comes_in(kind)} ORDER BY id"
+    return [str(row["id"]) for row in store.rows(sql)]
 
 
 def _pass_hash(kind: Kind, ids: Sequence[str], known: Sequence[str]) -> str:
