@@ -22,7 +22,7 @@ from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, file_id
 from filters.base import KINDS, Filter, Kind, TextFilter
-from filters.copies.candidates import candidates
+from filters.copies.candidates import candidates, check_against
 from filters.copies.duplicates import find_duplicates, pass_hash
 from filters.gate import Gate
 from filters.judges.agreement import Agreement, measure_agreement
@@ -89,6 +89,7 @@ class CurateReport:
 def curate_corpus(recipe: Recipe, store: WritingStore, progress: Progress) -> CurateReport:
     """See `filters.curate_corpus`."""
     settings = read_settings(recipe)
+    check_against(recipe, store)
     patterns = count_patterns(recipe, store)
     gate = Gate(recipe.curate.unjudged)
     filters: list[Filter] = []
@@ -135,7 +136,7 @@ def check_curated(recipe: Recipe, store: Store, kind: Kind) -> None:
     wanted = None
     if settings is not None:
         wanted = pass_hash(candidates(store, kind, gate, settings, store.current("scores"))[0], settings)
-    if store.current("duplicates").get(kind) != wanted:
+    if store.current("duplicates").get(kind) != wanted or (wanted and not store.has_pass("duplicates", wanted)):
         raise DataError(
             f"the duplicates among the {kind} of {store.root} are out of date; run: specmill curate {store.root}"
         )
@@ -194,8 +195,7 @@ def _look_for_duplicates(
     for kind in KINDS:
         rows, read = candidates(store, kind, gate, settings, scorers)
         of_pass = passes[kind] = pass_hash(rows, settings)
-        known = store.current("duplicates").get(kind) == of_pass
-        if known or store.rows("SELECT 1 FROM all_duplicates WHERE pass_hash = ? LIMIT 1", [of_pass]):
+        if store.has_pass("duplicates", of_pass):
             continue
         stage = f"duplicates among {kind}"
         progress.start(stage, 1)

@@ -202,8 +202,10 @@ def _examples(store: Store, rows: Replayed, change: Change, then: Mapping[str, S
         name = FILTERS[filter_of(then[change.filter])].score_behind(change.setting)
         ids, values = read_scores(store, rows.kind, store.current("scores").get(change.filter, ""), name)
         order = np.argsort(np.abs(values - change.then), kind="stable")
-        below = [at for at in order[values[order] < change.then][:NEAREST].tolist()][::-1]
-        above = order[values[order] >= change.then][:NEAREST].tolist()
+        # A value on the line is on the side that is kept.
+        is_below = values < change.then if change.setting.startswith("min_") else values <= change.then
+        below = order[is_below[order]][:NEAREST].tolist()[::-1]
+        above = order[~is_below[order]][:NEAREST].tolist()
         scores = {ids[at]: float(values[at]) for at in [*below, *above] if ids[at] in place}
         chosen = list(scores)
     else:

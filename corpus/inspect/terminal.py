@@ -33,6 +33,8 @@ def answer_or_shell(
             raise QueryError("--format, --output and -p go with a query, or with the name of one")
         shell(root)
         return
+    if output is not None and output.resolve().is_relative_to(root.resolve()):
+        raise QueryError(f"--output {output} is in the run, which its own verbs write alone; choose another place")
     kind = choose_format(wanted, output)
     answer = run_sql(root, query, read_values(list(pairs)))
     if output is None and kind == "table" and sys.stdout.isatty():

@@ -88,6 +88,25 @@ def _columns(path: Path, *_seen: int) -> frozenset[str]:
     return frozenset(pq.read_schema(path).names)
 
 
+def pass_path(root: Path, table: str, pass_hash: str) -> Path:
+    """Where the part of a whole pass is."""
+    return root / table / f"pass-{pass_hash.removeprefix('b2:')}.parquet"
+
+
+def verify_pages(path: Path) -> None:
+    """Read a part to its end, and compare each page with its checksum, which DuckDB does not do.
+
+    Raises:
+        CorruptFileError: it is not as it was written.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for _ in file.iter_batches():
+                pass
+    except _UNREADABLE as error:
+        raise corrupt_error(path, str(error)) from error
+
+
 def corrupt_parts(paths: Iterable[Path]) -> list[Path]:
     """The parts that PyArrow or DuckDB cannot read, or whose pages do not match their checksums.
 
@@ -98,13 +117,11 @@ def corrupt_parts(paths: Iterable[Path]) -> list[Path]:
 
 def _reads_back(path: Path) -> bool:
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for _ in file.iter_batches():
-                pass
+        verify_pages(path)
         with duckdb.connect(":memory:") as connection:  # it is stricter with footers than PyArrow is
             for _ in connection.sql("FROM read_parquet(?)", params=[str(path)]).to_arrow_reader(ROW_GROUP_ROWS):
                 pass
-    except (*_UNREADABLE, duckdb.Error):
+    except (CorruptFileError, duckdb.Error):
         return False
     return True
 

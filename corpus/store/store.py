@@ -90,6 +90,19 @@ class Store:
         corrupt = parts.corrupt_parts(path for paths in seen.parts.values() for path in paths)
         return parts.corrupt_error(corrupt[0], str(error)) if corrupt else error
 
+    def has_pass(self, table: str, pass_hash: str) -> bool:
+        """Whether the part of a whole pass is there: one that was moved away is made again."""
+        return parts.pass_path(self.root, table, pass_hash).exists()
+
+    def verify(self, table: str) -> None:
+        """Read every page of a table's parts, and compare it with its checksum.
+
+        Raises:
+            CorruptFileError: one is not as it was written; the message names the part.
+        """
+        for path in snapshot.part_paths(self.root, table):
+            parts.verify_pages(path)
+
     def current(self, table: str) -> dict[str, str]:
         """Hashes of the current recipe for a table, by scope; empty before any were set."""
         return snapshot.read_current(self.root).get(table, {})
@@ -147,7 +160,7 @@ class WritingStore(Store):
             self.seal()  # numbers are filled in order: readers count on it
             parts.write_part(self.root / table / snapshot.part_name(self._take_number()), schema, batches)
             return
-        path = self.root / table / f"pass-{pass_hash.removeprefix('b2:')}.parquet"
+        path = parts.pass_path(self.root, table, pass_hash)
         if not path.exists():  # a pass is a function of its hash: what is there is already it
             parts.write_part(path, schema, batches)
 

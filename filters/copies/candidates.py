@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.errors import DataError, RecipeError, nearest
-from corpus.recipe import Duplicates
+from corpus.recipe import Duplicates, Recipe
 from corpus.store import Store, open_reader
 from filters.base import Kind
 from filters.copies.duplicates import CANDIDATES, Read
@@ -66,6 +66,12 @@ def candidates(
                     yield places[within], texts
 
     return pa.concat_tables(tables), read
+
+
+def check_against(recipe: Recipe, store: Store) -> None:
+    """See early that every run of `curate.duplicates.against` is there; raises what `candidates` would."""
+    for folder in recipe.curate.duplicates.against if recipe.curate.duplicates else ():
+        _open(folder, store)
 
 
 def rows_among(store: Store, kind: Kind, ids: Sequence[str]) -> tuple[pa.Table, Read]:

@@ -15,7 +15,7 @@ from corpus.errors import DataError
 _MAGIC, _VERSION = 793_712_314, 12
 _SUPERVISED = 3
 _NUM_SETTINGS = 12
-_MODEL_SETTING = 7
+_DIM_SETTING, _MODEL_SETTING = 0, 7
 _CENTROIDS = 256
 """Centroids of a product quantizer: one byte chooses among them."""
 _LABEL = 1
@@ -86,7 +86,8 @@ def _read(reader: _Reader) -> list[str]:
         raise ValueError("it holds word vectors without labels")
     labels = _dictionary(reader)
     for _ in range(2):
-        _matrix(reader)
+        if _matrix(reader) != settings[_DIM_SETTING]:
+            raise ValueError("its settings and its numbers do not go together")
     if not reader.is_at_end():
         raise _Torn
     return labels
@@ -106,18 +107,20 @@ def _dictionary(reader: _Reader) -> list[str]:
     return labels
 
 
-def _matrix(reader: _Reader) -> None:
+def _matrix(reader: _Reader) -> int:
+    """Go past one; its columns."""
     (is_quantized,) = reader.numbers("b")
     if not is_quantized:
         rows, columns = reader.numbers("qq")
         reader.skip(4 * rows * columns)
-        return
-    has_norms, rows, _, num_codes = reader.numbers("bqqi")
+        return int(columns)
+    has_norms, rows, columns, num_codes = reader.numbers("bqqi")
     reader.skip(num_codes)
     _quantizer(reader)
     if has_norms:
         reader.skip(rows)
         _quantizer(reader)
+    return int(columns)
 
 
 def _quantizer(reader: _Reader) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
-from corpus.errors import SetupError
+from corpus.errors import DataError, SetupError
 from corpus.store.parts import TEMPORARY, replace_durably
 
 MAX_TRIES = 3
@@ -109,8 +109,18 @@ def load(path: Path) -> Model:
 
 
 def guess(model: Model, lines: Sequence[str], labels: Sequence[str]) -> list[Guess]:
-    """What a model says of each line: how probable one label is, each line's own, and which is the likeliest."""
-    found_labels, found_probabilities = model.predict(list(lines), k=-1)
+    """What a model says of each line: how probable one label is, each line's own, and which is the likeliest.
+
+    Raises:
+        DataError: the model's numbers are none.
+    """
+    try:
+        found_labels, found_probabilities = model.predict(list(lines), k=-1)
+    except RuntimeError as error:  # a NaN, which a sound training never leaves
+        raise DataError(
+            f"a fastText model gives no probabilities ({error}): its file was damaged; give another one, or, if "
+            f"this run trained it, delete the run's folder fasttext"
+        ) from None
     guesses = []
     for wanted, known, values in zip(labels, found_labels, found_probabilities, strict=True):
         # fastText's table of exponentials may pass 1 by a hair.

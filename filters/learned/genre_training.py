@@ -80,10 +80,18 @@ def make_genre_fidelity(
     model_id = content_id("genre fidelity", GenreFidelity.version, settings.trained_with(), same, columns)
     folder = store.root / FOLDER
     summary = _summary_path(folder, model_id)
-    if not summary.exists():
+    if not _is_whole(summary):
         origins = _origins(store, columns, alike)
         _train_folds(settings, model_id, origins, folder, store, progress)
     return GenreFidelity(settings, model_id, folder, json.loads(summary.read_bytes())["genres"])
+
+
+def _is_whole(summary: Path) -> bool:
+    """Whether the folds were trained to the end; what the disk has damaged since is trained again."""
+    try:
+        return "genres" in json.loads(summary.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return False
 
 
 def measure_fidelity(store: Store, judging: GenreFidelity) -> FidelityReport:

@@ -72,6 +72,7 @@ def build_mix(recipe: Recipe, store: WritingStore, name: str, progress: Progress
     manifest = read_manifest(folder)
     is_new = manifest is None or manifest["mix_id"] != mix_id or not shards_are_whole(folder, manifest)
     if manifest is None or is_new:
+        store.verify(plan.settings.kind)  # what is trained on is what was written, bit for bit
         progress.start(f"mix {name}", 1)
         made_by = _made_by(recipe, store)
         facts = gather_facts(store, plan)
@@ -166,7 +167,7 @@ def _record(recipe: Recipe, store: WritingStore, plan: MixPlan, mix_id: str, pie
     for table, made in (("mix_parts", parts), ("mixes", rows)):
         current = store.current(table)
         wanted = {mix: its_id for mix, its_id in current.items() if mix in mixes} | {plan.name: mix_id}
-        if current.get(plan.name) != mix_id:
+        if not store.has_pass(table, mix_id):
             writer.commit(table, mix_id, pa.Table.from_pylist(made, schema=TABLES[table].schema))
         if current != wanted:
             writer.set_current(table, wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import prompts
 from corpus.clause_names import ClauseNames
 from corpus.counting import refuse_other_tokenizer
 from corpus.errors import RecipeError, nearest
@@ -126,6 +127,9 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     _check_twins(store, settings, name)
     names = ClauseNames.of_run(store)
     _check_clauses(settings, name, names)
+    for member, (its_settings, its_family) in mixes.items():
+        if its_family == family:
+            _check_left_out(store, its_settings, member)
     everything, num_held_out = _sources(recipe, store, settings)
     parts_of = (
         names.singles() if settings.weights("clauses") is None else names.parts(settings.weights("clauses") or ())
@@ -139,6 +143,7 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     budget, notes = _budget(name, members)
     asked, parts = members[name]
     notes += _without_effect(name, settings, everything)
+    notes += _in_no_part(name, asked, parts, everything)
     cells = fill(asked, parts, budget, recipe.seed, family)
     picks = sorted((pick for filled in cells for pick in filled.picks), key=lambda pick: (pick.order, pick.source.id))
     return MixPlan(
@@ -205,6 +210,35 @@ def _check_clauses(settings: Mix, name: str, names: ClauseNames) -> None:
                 known = names.all_names()
                 raise RecipeError(f"mixes.{name}.{key}: no clause or section is named '{pattern}'; "
                                   f"{nearest(pattern, known[:40])}")  # fmt: skip
+
+
+def _check_left_out(store: Store, settings: Mix, name: str) -> None:
+    """Refuse to leave out what no row ever was of: a misspelt ablation is the whole mix under another name."""
+    known = {
+        "sets": {str(row["set"]) for row in store.rows(f"SELECT DISTINCT set FROM {settings.kind}")},
+        "genres": {
+            *prompts.genres(),
+            *(str(row["genre"]) for row in store.rows("SELECT DISTINCT genre FROM documents WHERE genre IS NOT NULL")),
+        },
+    }
+    for axis, names in known.items():
+        for one in getattr(settings.leave_out, axis):
+            if one not in names:
+                raise RecipeError(
+                    f"mixes.{name}: there is no {axis.removesuffix('s')} '{one}' to leave out; {nearest(one, names)}"
+                )
+
+
+def _in_no_part(name: str, settings: Mix, parts: Sequence[Part], sources: Sequence[Source]) -> list[str]:
+    """Rows without a genre, where genres divide all there is."""
+    if not settings.is_divided_by("genres"):
+        return []
+    placed = {row.id for part in parts for row in part.rows}
+    lost = [row for row in sources if row.genre is None and row.id not in placed]
+    tokens = sum(row.num_tokens for row in lost)
+    of_sets = ", ".join(sorted({row.set for row in lost})[:5])
+    found = f"mix '{name}': {len(lost):,} rows ({tokens:,} tokens, of {of_sets}) have no genre and are in no part of it"
+    return [f"{found}; give their sets shares of their own (mixes.{name}.sets) to have them"] if lost else []
 
 
 def _without(settings: Mix, names: ClauseNames, sources: Sequence[Source]) -> tuple[Mix, list[Source]]:

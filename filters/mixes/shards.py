@@ -73,9 +73,11 @@ def shard_name(number: int) -> str:
 
 
 def read_manifest(folder: Path) -> dict[str, object] | None:
-    """The manifest of a finished mix; None while there is none."""
-    path = folder / MANIFEST
-    return cast("dict[str, object]", json.loads(path.read_bytes())) if path.exists() else None
+    """The manifest of a finished mix; None while there is none, or none that is whole."""
+    try:
+        return cast("dict[str, object]", json.loads((folder / MANIFEST).read_bytes()))
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def shards_are_whole(folder: Path, manifest: dict[str, object]) -> bool:

@@ -73,6 +73,7 @@ def find_shortfalls(
     in_run = {source.genre for source in sources} | {brief.genre for brief in briefs}
     known = sorted({genre for genre in in_run if genre is not None} | _library(recipe))
     sets = sorted({source.set for source in sources} | {GENERATED})
+    imported = _imported(store, settings)
     found: list[Shortfall] = []
     for filled in short:
         like = [source for source in sources if _holds(filled.cell, source.set, source.genre, source.clause)]
@@ -80,6 +81,8 @@ def find_shortfalls(
         missing = max(filled.missing_tokens, 1)
         num_rows = ceil(missing / settings.repeats / mean_tokens) if mean_tokens else 0
         remedy = _unknown(filled.cell, known, sets)
+        if remedy is None and (filled.cell.set not in (None, GENERATED) or recipe.spec is None):
+            remedy = _import(settings, filled.cell, num_rows, imported, like)
         if remedy is None:
             own = [brief for brief in briefs if _holds(filled.cell, GENERATED, brief.genre, brief.clause)]
             remedy = _remedy(recipe, settings, filled.cell, num_rows, own, briefs, curated, usable)
@@ -104,6 +107,39 @@ def _unknown(cell: Cell, genres: Sequence[str], sets: Sequence[str]) -> str | No
     return None
 
 
+def _imported(store: Store, settings: Mix) -> dict[tuple[str, str | None], int]:
+    """How many rows each set has, by genre, of those that were not written here."""
+    genre = "genre" if settings.kind == "documents" else "NULL"
+    rows = store.rows(
+        f"SELECT set, {genre} AS genre, count(*) AS num FROM {settings.kind} WHERE brief_id IS NULL GROUP BY ALL"
+    )
+    return {(str(row["set"]), cast("str | None", row["genre"])): cast("int", row["num"]) for row in rows}
+
+
+def _import(
+    settings: Mix,
+    cell: Cell,
+    num_rows: int,
+    imported: Mapping[tuple[str, str | None], int],
+    usable: Sequence[Source],
+) -> str:
+    """How many rows to import, at the yield of those that were."""
+    if cell.set == GENERATED:
+        return f"the recipe has no spec, so that nothing is in '{GENERATED}'; give it one, or leave that set out"
+    where = f" as set '{cell.set}'" if cell.set is not None else ""
+    num_there = sum(
+        num for (name, genre), num in imported.items() if cell.set in (None, name) and cell.genre in (None, genre)
+    )
+    if not num_rows or not usable or not num_there:
+        about = f"about {num_rows:,} more {settings.kind} (estimated)" if num_rows else f"{settings.kind} that are kept"
+        return f"import {about}{where}: specmill import"
+    num_more = ceil(num_rows * num_there / len(usable))
+    return (
+        f"import about {num_more:,} more {settings.kind} (estimated; of {num_there:,} a mix may use {len(usable):,})"
+        f"{where}: specmill import"
+    )
+
+
 def _remedy(
     recipe: Recipe,
     settings: Mix,
@@ -116,9 +152,6 @@ def _remedy(
 ) -> str:
     kind = settings.kind
     about = f"about {num_rows:,} more {kind} (estimated)" if num_rows else f"{kind} that curation keeps"
-    if cell.set not in (None, GENERATED) or recipe.spec is None:
-        where = f" as set '{cell.set}'" if cell.set is not None else ""
-        return f"import {about}{where}: specmill import"
     weights = recipe.generate.genres
     if cell.genre is not None and weights is not None and not weights.get(cell.genre):
         return f"{about}: generate.genres gives '{cell.genre}' no weight; give it one, then specmill generate"

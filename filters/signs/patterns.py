@@ -34,8 +34,7 @@ def count_patterns(recipe: Recipe, store: WritingStore) -> dict[str, str]:
     for kind in KINDS:
         ids = _ids(store, kind)
         key = passes[kind] = _pass_hash(kind, ids, known)
-        is_there = "SELECT 1 FROM all_recurring WHERE pass_hash = ? LIMIT 1"
-        if store.current("recurring").get(kind) == key or store.rows(is_there, [key]):
+        if store.has_pass("recurring", key):
             continue
 
         found = count_recurring(partial(stream_texts, store, kind), known, with_overlaps=True)

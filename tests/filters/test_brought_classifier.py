@@ -103,3 +103,18 @@ def test_other_processes_guess_what_this_one_does_and_a_killed_one_is_no_end(bro
     for pid in guesser._pool._processes:
         os.kill(pid, signal.SIGKILL)
     assert guesser.guess(brought, texts, labels) == alone
+
+
+def test_a_classifier_file_with_damaged_numbers_is_the_users_error(run, brought: Path) -> None:
+    whole = bytearray(brought.read_bytes())
+    dim = whole.copy()
+    dim[8:12] = b"\xff\xff\xff\x7f"  # fastText would ask for all the memory there is
+    brought.write_bytes(dim)
+    with pytest.raises(DataError, match="do not go together"):
+        read_labels(brought, "classifier.model")
+    numbers = whole.copy()
+    numbers[-128:] = b"\xff" * 128  # the output matrix, two labels of 16: not a number
+    brought.write_bytes(numbers)
+    fill(run)
+    with pytest.raises(DataError, match="gives no probabilities"):
+        curate_corpus(recipe(run, model=str(brought), label="__label__pro"), run.store, run.progress)

@@ -391,3 +391,12 @@ def test_a_chat_is_read_with_all_its_turns_and_in_blocks(run, monkeypatch: pytes
              for place, text in zip(places, texts.to_pylist(), strict=True)}  # fmt: skip
     asked = "be kind\n\none?\n\nthree?\n\n{}\n\ntwo\n\nfour\n\nfive"
     assert found == {0: asked.format(3), 1: asked.format(0)}
+
+
+def test_a_run_to_be_held_against_that_is_not_there_is_told_before_any_text_is_read(
+    run, make_prose: Prose, tmp_path: Path
+) -> None:
+    fill(run, make_prose)
+    with pytest.raises(StoreError, match="there is no run in"):
+        curate_corpus(run.recipe(curate={"duplicates": {"against": [str(tmp_path / "none")]}}), run.store, run.progress)
+    assert run.column("SELECT doc_id FROM all_scores") == []

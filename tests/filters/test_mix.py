@@ -1,11 +1,12 @@
 import json
+from collections import Counter
 from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.errors import DataError, RecipeError
+from corpus.errors import CorruptFileError, DataError, RecipeError
 from corpus.held_out import is_held_out_document
 from corpus.recipe import Recipe
 from corpus.store.identity import file_id
@@ -96,13 +97,15 @@ def test_the_same_mix_again_writes_nothing(run, recipe: Recipe) -> None:
     assert again.data_hash == first.data_hash
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "manifest"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "manifest", "torn manifest"])
 def test_a_damaged_shard_is_made_again_as_it_was(run, recipe: Recipe, damage: str) -> None:
     first = build_mix(recipe, run.store, "docs", run.progress)
     shard = first.folder / "00000.parquet"
     whole = shard.read_bytes()
     if damage == "cut":
         shard.write_bytes(whole[:-1])
+    elif damage == "torn manifest":
+        (first.folder / "manifest.json").write_bytes((first.folder / "manifest.json").read_bytes()[:40])
     else:
         (shard if damage == "gone" else first.folder / "manifest.json").unlink()
     again = build_mix(recipe, run.store, "docs", run.progress)
@@ -227,3 +230,43 @@ def test_mixes_that_the_recipe_no_longer_has_leave_the_plain_view(run, make_pros
     one = run.recipe(curate=UNFILTERED, mixes={"b": {"tokens": 300}})
     build_mix(one, run.store, "b", run.progress)
     assert run.column("SELECT DISTINCT mix FROM mixes") == ["b"]
+
+
+@pytest.mark.parametrize("table", ["mixes", "mix_parts", "duplicates", "recurring"])
+def test_a_pass_that_was_moved_away_is_made_again(run, recipe: Recipe, make_prose: Prose, table: str) -> None:
+    """As the message about a part that does not read back tells the user to do."""
+    run.add_documents({f"again{i}": make_prose(7000) for i in range(2)}, genre="memo")
+    recipe = curated(run, run.recipe(mixes=recipe.model_dump()["mixes"]))
+    build_mix(recipe, run.store, "docs", run.progress)
+    before = {name: run.store.query(f"FROM {name} ORDER BY ALL") for name in ("curated", table)}
+    moved = list((run.store.root / table).glob("pass-*.parquet"))
+    assert moved
+    for path in moved:
+        path.unlink()
+    if table == "duplicates":
+        with pytest.raises(DataError, match=r"duplicates among the documents .* are out of date"):
+            build_mix(recipe, run.store, "docs", run.progress)
+    curate_corpus(recipe, run.store, run.progress)
+    build_mix(recipe, run.store, "docs", run.progress)
+    assert all(run.store.query(f"FROM {name} ORDER BY ALL").equals(rows) for name, rows in before.items())
+
+
+def test_a_bit_that_the_disk_changed_in_a_text_never_reaches_a_shard(run, recipe: Recipe) -> None:
+    run.store.seal()
+    whole_texts = set(run.column("SELECT text FROM documents"))
+    part = max((run.store.root / "documents").glob("*.parquet"), key=lambda path: path.stat().st_size)
+    whole = part.read_bytes()
+    kinds: Counter[str] = Counter()
+    for place in range(4, len(whole), max(1, len(whole) // 40)):
+        part.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            curate_corpus(recipe, run.store, run.progress)
+            build_mix(recipe, run.store, "docs", run.progress)
+            kinds["made"] += 1
+            assert set(written(run)["text"].to_pylist()) <= whole_texts
+        except CorruptFileError as error:
+            kinds["refused"] += 1
+            assert part.name in str(error)
+        for path in (run.store.root / "shards").rglob("*.*"):
+            path.unlink()
+    assert kinds["refused"] > 20

@@ -114,11 +114,27 @@ def test_a_family_with_a_part_of_nothing_says_which(filled) -> None:
         family(filled, mix)
 
 
-def test_leaving_out_what_is_not_there_is_told(filled) -> None:
-    plans = family(filled, {"tokens": 500, "ablate": {"genres": ["memmo"]}})
-    assert plans["docs-without-memmo"].notes == (
-        "mix 'docs-without-memmo' leaves out 'memmo' of genres, and no row is of it; did you mean 'memo'?",
-    )
+@pytest.mark.parametrize(
+    ("axis", "name", "meant"), [("genres", "memmo", "memo"), ("sets", "wep", "web"), ("genres", "faqs", "faq")]
+)
+def test_leaving_out_what_nothing_ever_was_of_is_refused(filled, axis: str, name: str, meant: str) -> None:
+    """It would be the whole mix under another name."""
+    for mix in ({"ablate": {axis: [name]}}, {"leave_out": {axis: [name]}}):
+        with pytest.raises(RecipeError, match=f"there is no {axis[:-1]} '{name}' to leave out; did you mean '{meant}'"):
+            family(filled, {"tokens": 500, **mix})
+
+
+def test_leaving_out_what_nothing_curated_is_of_is_told(filled) -> None:
+    plans = family(filled, {"tokens": 500, "ablate": {"genres": ["fable"]}})
+    assert "leaves out 'fable' of genres, and no row is of it" in plans["docs-without-fable"].notes[0]
+
+
+def test_rows_of_no_genre_are_told_where_genres_divide_all_there_is(filled, make_prose) -> None:
+    filled.add_documents({"plain": make_prose(9000)}, set="notes")
+    by_genre = family(filled, {"tokens": 500, "power": {"genres": 0.5}})["docs"]
+    assert "1 rows (80 tokens, of notes) have no genre and are in no part of it" in by_genre.notes[-1]
+    by_set = family(filled, {"tokens": 500, "power": {"genres": 0.5, "sets": 1}})["docs"]
+    assert not any("no genre" in note for note in by_set.notes)
 
 
 def test_a_clause_that_the_run_has_not_is_refused_with_the_nearest(filled) -> None:

@@ -77,7 +77,20 @@ def test_a_set_is_filled_by_importing(half_kept, make_prose: Prose) -> None:
     half_kept.add_documents({f"w{i}": make_prose(500 + i) for i in range(4)})
     [short] = plan(half_kept, {"tokens": 1200, "sets": {"web": 0.8, "generated": 0.2}}).shortfalls
     assert short.filled.cell.set == "web"
-    assert short.remedy == f"import about {short.num_rows} more documents (estimated) as set 'web': specmill import"
+    of_web = f"import about {short.num_rows} more documents (estimated; of 4 a mix may use 4) as set 'web'"
+    assert short.remedy == f"{of_web}: specmill import"
+    half_kept.add_documents({f"x{i}": "too short" for i in range(4)})
+    [short] = plan(half_kept, {"tokens": 1200, "sets": {"web": 0.8, "generated": 0.2}}).shortfalls
+    assert f"import about {2 * short.num_rows} more documents (estimated; of 8 a mix may use 4)" in short.remedy
+
+
+def test_nothing_is_imported_into_what_the_run_writes_itself(run, make_prose: Prose) -> None:
+    run.add_documents({f"w{i}": make_prose(i) for i in range(4)})
+    mixes = {"docs": {"tokens": 900, "sets": {"web": 0.5, "generated": 0.5}, "shortfall": "allow"}}
+    recipe = run.recipe(mixes=mixes)
+    curate_corpus(recipe, run.store, run.progress)
+    short = {one.filled.cell.set: one.remedy for one in plan_mix(recipe, run.store, "docs").shortfalls}
+    assert short["generated"].startswith("the recipe has no spec")
 
 
 def test_what_is_enough_is_no_shortfall(half_kept) -> None:

@@ -292,3 +292,11 @@ def test_rows_that_no_judge_can_be_asked_about_are_kept_as_curation_keeps_them(r
     assert looser.num_to_ask == 0
     curate_corpus(judged(40), run.store, run.progress)
     assert looser.then["documents"].ids == set(run.column("SELECT doc_id FROM curated")) == {"long", "short"}
+
+
+def test_the_examples_of_a_maximum_have_both_sides_of_a_line_that_many_stand_on(run, make_prose) -> None:
+    run.add_documents({f"d{words}{n}": make_prose(n + 10 * words, words) for words in (9, 10, 11) for n in range(8)})
+    any_length = run.recipe(curate={"filters": [{"length": {"min_words": 1}}]})
+    curate_corpus(any_length, run.store, run.progress)
+    report = what_if(any_length, run.store, ["length.max_words=10"])
+    assert {one.score for one in report.examples} == {10.0, 11.0}

@@ -15,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from corpus.errors import QueryError, StoreError
+from corpus.inspect import answer_or_shell
 from corpus.inspect.answers import SHOWN_ROWS, choose_format, show_answer, write_answer
 from corpus.inspect.visible import visible
 
@@ -114,3 +115,16 @@ def test_every_kind_of_value_can_be_written(value: object) -> None:
 def test_what_a_terminal_would_obey_is_spelled_out_and_letters_of_all_scripts_stay() -> None:
     assert visible("a\x07\x9b\u202e\ud800b\nc") == "a\\x07\\x9b\\u202e\\ud800b\nc"
     assert visible("نمونه‌ای, 日本語, e\u0301, 👩‍🔬") == "نمونه‌ای, 日本語, e\u0301, 👩‍🔬"
+
+
+def test_an_answer_is_never_written_into_the_run(run: Path, tmp_path: Path) -> None:
+    [part, *_] = (run / "documents").glob("*.parquet")
+    before = part.read_bytes()
+    link = tmp_path / "link"
+    link.symlink_to(run)
+    for output in (part, run / "new.csv", link / "documents" / part.name):
+        with pytest.raises(QueryError, match="is in the run"):
+            answer_or_shell(run, "SELECT doc_id FROM documents", None, output)
+    assert part.read_bytes() == before
+    answer_or_shell(run, "SELECT doc_id FROM documents", None, tmp_path / "beside.csv")
+    assert (tmp_path / "beside.csv").exists()
