@@ -226,6 +226,9 @@ def test_a_query_on_a_torn_part_answers_from_the_rest_and_names_the_file(front: 
     assert out.split("\n")[1] == "Text 2."
     assert part.name in errors
     assert part.name in front.refuses("curate", front.run_folder)
+    code, _, errors = front("report", front.run_folder)
+    assert code == 0, errors
+    assert part.name in (front.run_folder / "report.html").read_text()
 
 
 @pytest.mark.parametrize("verb", ["sql", "trace", "status", "report"])

@@ -128,6 +128,11 @@ def _find(look: Look, row_id: str) -> tuple[Kind, str]:
         "GROUP BY id ORDER BY id",
         {"prefix": PREFIX + digits},
     )
+    if not found and look.faults:
+        raise QueryError(
+            f"no row that reads back has an id that begins with {digits}, and some do not read back: "
+            + "; ".join(map(str, look.faults))
+        )
     if not found:
         raise QueryError(
             f"no row of {look.root.name} has an id that begins with {digits}; the columns doc_id, chat_id, brief_id, "

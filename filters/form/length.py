@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt, model_validator
 
 from corpus.recipe import Section
 from filters.base import KEEP, Row, Score, TextFilter, Verdict
@@ -23,6 +23,13 @@ class LengthSettings(Section):
     """Shortest turn of the assistant (words; ours: an answer may be one word, but not none)."""
     max_answer_words: PositiveInt = 100_000
     """Longest turn of the assistant (words; as for documents)."""
+
+    @model_validator(mode="after")
+    def _some_length_is_kept(self) -> LengthSettings:
+        for least, most in (("min_words", "max_words"), ("min_answer_words", "max_answer_words")):
+            if getattr(self, least) > getattr(self, most):
+                raise ValueError(f"{least} is {getattr(self, least)} and {most} {getattr(self, most)}: nothing is kept")
+        return self
 
 
 class Length(TextFilter):

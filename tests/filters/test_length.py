@@ -39,3 +39,8 @@ def test_a_chat_is_as_long_as_its_longest_answer() -> None:
 
 def test_a_chat_without_an_answer_is_too_short() -> None:
     assert verdict(chat()) == Verdict("drop", "too short")
+
+
+def test_limits_that_keep_nothing_are_refused() -> None:
+    with pytest.raises(ValueError, match="min_words is 100 and max_words 50: nothing is kept"):
+        LengthSettings(min_words=100, max_words=50)

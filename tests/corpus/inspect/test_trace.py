@@ -6,6 +6,7 @@ import io
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -152,3 +153,13 @@ def test_text_of_a_model_is_never_markup_nor_control(run: Path) -> None:
     assert "[bold red]loud[/bold red] \\x1b[31mred\\x00 \\u202eright" in text
     assert "\x1b[31m" not in text
     assert "\u202e" not in text
+
+
+def test_an_id_in_a_part_that_does_not_read_back_is_not_called_unknown(run: Path, tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    shutil.copytree(run, root)
+    first, _ = sorted((root / "documents").glob("*.parquet"))
+    doc_id = pq.read_table(first)["doc_id"][0].as_py()
+    first.write_bytes(first.read_bytes()[:-20])
+    with pytest.raises(QueryError, match=f"some do not read back: .*{first.name}"):
+        trace(root, doc_id)
