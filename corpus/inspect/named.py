@@ -16,6 +16,7 @@ from corpus.errors import QueryError, nearest
 
 FOLDER = Path(__file__).parent / "queries"
 _DECLARED = re.compile(r"-- \$(\w+): (text|number)( or null)?\. (.+)")
+_COLUMN = re.compile(r"as in the column `(\w+)` of `(\w+)`")
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Parameter:
     is_optional: bool
     """Whether it is null when it is left out."""
     meaning: str
+
+    @property
+    def column(self) -> tuple[str, str] | None:
+        """The column and the table that a value has to stand in, where the meaning names them."""
+        found = _COLUMN.search(self.meaning)
+        return (found[1], found[2]) if found else None
 
     def read(self, text: str) -> str | float:
         """The value that `text` stands for.

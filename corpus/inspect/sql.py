@@ -13,7 +13,7 @@ from corpus.errors import CorruptFileError, QueryError, nearest
 from corpus.inspect.gate import check_reads, first_lines
 from corpus.inspect.interrupt import unless_interrupted
 from corpus.inspect.look import Look
-from corpus.inspect.named import named_queries
+from corpus.inspect.named import NamedQuery, named_queries
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
         with Look(root, sandboxed=True, sql=sql, is_ours=named is not None) as look:
             looks.append(look)
             check_reads(look.connection, sql)
+            if named is not None:
+                _check_values(look, named, values)
             table = look.table(sql, values)
             return Answer(table.rename_columns(_distinct(table.column_names)), tuple(look.faults))
 
@@ -66,6 +68,20 @@ def run_sql(root: Path, statement: str, given: Mapping[str, str] | None = None) 
         return unless_interrupted(answer, stop)
     except duckdb.Error as error:
         raise QueryError(first_lines(error)) from None
+
+
+def _check_values(look: Look, named: NamedQuery, values: Mapping[str, object]) -> None:
+    """Refuse a name that stands nowhere in its column: an answer would say that nothing is or changes."""
+    for one in named.parameters:
+        value = values[one.name]
+        if one.column is None or value is None:
+            continue
+        column, table = one.column
+        if look.rows(f"SELECT 1 FROM {table} WHERE {column} = $value LIMIT 1", {"value": value}):
+            continue
+        known = [str(row["known"]) for row in look.rows(f"SELECT DISTINCT {column} AS known FROM {table} ORDER BY 1")]
+        if known:
+            raise QueryError(f"-p {one.name}={value}: no row of {table} has it; {nearest(str(value), known)}")
 
 
 def _distinct(names: list[str]) -> list[str]:

@@ -1,6 +1,6 @@
 -- The fifty rows whose score lies nearest a threshold, on both sides, with what that filter decided.
 -- $scorer: text. The filter, as in the column `scorer` of `scores`.
--- $name: text. The score, as in the column `name`.
+-- $name: text. The score, as in the column `name` of `scores`.
 -- $threshold: number. The value that they should be near.
 WITH texts AS (
     SELECT doc_id, set, genre, text FROM documents

@@ -1,6 +1,6 @@
 -- What would be curated at most if one filter kept just a range of scores, by set and genre: what comes back may be a duplicate.
 -- $scorer: text. The filter, as in the column `scorer` of `scores`; the range takes the place of its verdict.
--- $name: text. The score, as in the column `name`; rows without it stay as they are.
+-- $name: text. The score, as in the column `name` of `scores`; rows without it stay as they are.
 -- $at_least: number or null. The lowest value that is kept; without it, no value is too low.
 -- $at_most: number or null. The highest value that is kept; without it, no value is too high.
 WITH held AS (

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.errors import QueryError
+from corpus.inspect.look import Look
 from corpus.inspect.named import named_queries, read_query
 from corpus.inspect.sql import run_sql
 
@@ -104,7 +105,8 @@ def test_a_replay_counts_the_rows_in_range(run: Path) -> None:
 
 
 def test_curated_now_is_what_the_view_says(run: Path) -> None:
-    rows = rows_of(run, "threshold_replay", scorer="nobody", name="nothing")
+    [other, *_] = run_sql(run, "SELECT DISTINCT name FROM scores WHERE scorer <> 'length' ORDER BY 1").table.to_pylist()
+    rows = rows_of(run, "threshold_replay", scorer="length", name=str(other["name"]))
     [counted] = run_sql(
         run, "SELECT (SELECT count(*) FROM curated) + (SELECT count(*) FROM curated_chats) AS n"
     ).table.to_pylist()
@@ -132,10 +134,28 @@ def test_a_missing_an_unknown_and_a_wrong_value_are_one_clear_message_each(run: 
 
 def test_a_value_is_a_value_and_never_sql(run: Path) -> None:
     hostile = "x' OR 1 = 1 --"
-    assert rows_of(run, "dropped", filter=hostile) == []
-    assert sum(row["scored"] for row in rows_of(run, "threshold_replay", scorer=hostile, name=hostile)) == 0
+    with pytest.raises(QueryError, match="no row of verdicts has it"):
+        rows_of(run, "dropped", filter=hostile)
+    with Look(run) as look:
+        query = named_queries()["dropped"]
+        assert look.rows(query.sql, query.values({"filter": hostile})) == []
 
 
 def test_a_query_that_uses_what_it_does_not_declare_is_refused() -> None:
     with pytest.raises(AssertionError, match="different parameters"):
         read_query("probe", "-- What.\nSELECT $scorer")
+
+
+@pytest.mark.parametrize(
+    ("query", "given", "meant"),
+    [
+        ("dropped", {"filter": "lenght"}, "no row of verdicts has it; did you mean 'length'"),
+        ("near_misses", {"scorer": "length", "name": "wrds", "threshold": "6"}, "did you mean 'words'"),
+        ("threshold_replay", {"scorer": "lengt", "name": "words"}, "did you mean 'length'"),
+    ],
+)
+def test_a_value_that_stands_nowhere_is_refused_with_the_nearest(
+    run: Path, query: str, given: dict[str, str], meant: str
+) -> None:
+    with pytest.raises(QueryError, match=meant):
+        run_sql(run, query, given)
