@@ -63,6 +63,8 @@ def render_report(
             "coverage": report_rows.coverage(look),
             "starved": report_rows.named(look, "starved_clauses"),
             "genres": report_rows.named(look, "tokens_by_genre"),
+            "sets": report_rows.named(look, "tokens_by_set"),
+            "classifiers": report_rows.named(look, "classifiers"),
             "lengths": report_rows.lengths(look),
             "verdicts": report_rows.named(look, "verdict_reasons"),
             "clusters": report_rows.named(look, "duplicates"),

@@ -134,3 +134,11 @@ def test_two_runs_stand_side_by_side(run: Path, empty_run: Path, tmp_path: Path)
     assert "Where coverage differs most" not in html
     assert "Where coverage differs most" in render_report(run, arms, (empty_run, []))
     assert "Beside filled" in render_report(empty_run, [], (run, arms))
+
+
+def test_the_report_says_what_was_kept_of_each_set_and_what_each_classifier_is_worth(run: Path) -> None:
+    page = render_report(run, [])
+    for name in ("tokens_by_set", "classifiers"):
+        for one in run_sql(run, name).table.to_pylist():
+            assert f">{one.get('set') or one['classifier']}</td>" in page
+    assert "shuffled" in page
