@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import prompts
 from corpus.clause_names import ClauseNames
 from corpus.counting import refuse_other_tokenizer
 from corpus.errors import RecipeError, nearest
@@ -15,6 +14,7 @@ from corpus.store import Store
 from filters.copies.candidates import rows_among
 from filters.copies.duplicates import find_duplicates
 from filters.curate import check_curated
+from filters.mixes.mix_checks import check_clauses, check_left_out, check_twins, in_no_part, without_effect
 from filters.mixes.sampling import (
     Filled,
     Part,
@@ -124,12 +124,12 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     settings, family = mixes[name]
     check_curated(recipe, store, settings.kind)
     refuse_other_tokenizer(recipe, store)
-    _check_twins(store, settings, name)
+    check_twins(store, settings, name)
     names = ClauseNames.of_run(store)
-    _check_clauses(settings, name, names)
+    check_clauses(settings, name, names)
     for member, (its_settings, its_family) in mixes.items():
         if its_family == family:
-            _check_left_out(store, its_settings, member)
+            check_left_out(store, its_settings, member)
     everything, num_held_out = _sources(recipe, store, settings)
     parts_of = (
         names.singles() if settings.weights("clauses") is None else names.parts(settings.weights("clauses") or ())
@@ -142,8 +142,8 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
             members[member] = its_settings, divide(its_settings, sources)
     budget, notes = _budget(name, members)
     asked, parts = members[name]
-    notes += _without_effect(name, settings, everything)
-    notes += _in_no_part(name, asked, parts, everything)
+    notes += without_effect(name, settings, everything)
+    notes += in_no_part(name, asked, parts, everything)
     cells = fill(asked, parts, budget, recipe.seed, family)
     picks = sorted((pick for filled in cells for pick in filled.picks), key=lambda pick: (pick.order, pick.source.id))
     return MixPlan(
@@ -190,57 +190,6 @@ def _reasoning(settings: Mix) -> dict[str, object]:
     return {"both": settings.reasoning in ("both", None), "reasoning": settings.reasoning == "with"}
 
 
-def _check_twins(store: Store, settings: Mix, name: str) -> None:
-    """Refuse to train on each question twice because nobody said which of its answers is meant."""
-    if settings.kind == "chats" and settings.reasoning is None:
-        (row,) = store.rows("SELECT count(*) AS twins FROM curated_chats WHERE twin_id IS NOT NULL")
-        if row["twins"]:
-            raise RecipeError(
-                f"mix '{name}': {row['twins']} curated chats are there twice, with reasoning and without; say which "
-                f"are meant: mixes.{name}.reasoning: with, without or both"
-            )
-
-
-def _check_clauses(settings: Mix, name: str, names: ClauseNames) -> None:
-    """Refuse a name that no clause has: its part would be empty for ever."""
-    named = {"clauses": settings.weights("clauses") or (), "leave_out.clauses": settings.leave_out.clauses}
-    for key, patterns in named.items():
-        for pattern in patterns:
-            if not names.fitting(pattern):
-                known = names.all_names()
-                raise RecipeError(f"mixes.{name}.{key}: no clause or section is named '{pattern}'; "
-                                  f"{nearest(pattern, known[:40])}")  # fmt: skip
-
-
-def _check_left_out(store: Store, settings: Mix, name: str) -> None:
-    """Refuse to leave out what no row ever was of: a misspelt ablation is the whole mix under another name."""
-    known = {
-        "sets": {str(row["set"]) for row in store.rows(f"SELECT DISTINCT set FROM {settings.kind}")},
-        "genres": {
-            *prompts.genres(),
-            *(str(row["genre"]) for row in store.rows("SELECT DISTINCT genre FROM documents WHERE genre IS NOT NULL")),
-        },
-    }
-    for axis, names in known.items():
-        for one in getattr(settings.leave_out, axis):
-            if one not in names:
-                raise RecipeError(
-                    f"mixes.{name}: there is no {axis.removesuffix('s')} '{one}' to leave out; {nearest(one, names)}"
-                )
-
-
-def _in_no_part(name: str, settings: Mix, parts: Sequence[Part], sources: Sequence[Source]) -> list[str]:
-    """Rows without a genre, where genres divide all there is."""
-    if not settings.is_divided_by("genres"):
-        return []
-    placed = {row.id for part in parts for row in part.rows}
-    lost = [row for row in sources if row.genre is None and row.id not in placed]
-    tokens = sum(row.num_tokens for row in lost)
-    of_sets = ", ".join(sorted({row.set for row in lost})[:5])
-    found = f"mix '{name}': {len(lost):,} rows ({tokens:,} tokens, of {of_sets}) have no genre and are in no part of it"
-    return [f"{found}; give their sets shares of their own (mixes.{name}.sets) to have them"] if lost else []
-
-
 def _without(settings: Mix, names: ClauseNames, sources: Sequence[Source]) -> tuple[Mix, list[Source]]:
     """The rows that are not left out, and the settings with all that is left out by name."""
     out = settings.leave_out
@@ -253,20 +202,6 @@ def _without(settings: Mix, names: ClauseNames, sources: Sequence[Source]) -> tu
     gone = [pattern for pattern in settings.weights("clauses") or () if names.fitting(pattern) <= clauses]
     out = out.model_copy(update={"clauses": sorted({*out.clauses, *gone})})
     return settings.model_copy(update={"leave_out": out}), left
-
-
-def _without_effect(name: str, settings: Mix, sources: Sequence[Source]) -> list[str]:
-    """Names of what is left out and is not there: such a mix is no ablation."""
-    there = {
-        "sets": {source.set for source in sources},
-        "genres": {source.genre for source in sources if source.genre is not None},
-    }
-    return [
-        f"mix '{name}' leaves out '{part}' of {axis}, and no row is of it; {nearest(part, sorted(known))}"
-        for axis, known in there.items()
-        for part in getattr(settings.leave_out, axis)
-        if part not in known
-    ]
 
 
 def _budget(name: str, members: Mapping[str, tuple[Mix, list[Part]]]) -> tuple[int, list[str]]:
