@@ -44,12 +44,22 @@ check: $(READY)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## the figures of docs/benchmarks.md
-	$(BIN)/python benchmarks/engine_speed.py
-	$(BIN)/python benchmarks/demo_steps.py
+bench: $(READY)  ## the figures of docs/benchmarks.md, in some two hours; peers get environments of their own
 	$(BIN)/python benchmarks/help_time.py
-	$(BIN)/python benchmarks/diversity.py .benchmarks/diversity
+	$(BIN)/python benchmarks/engine_speed.py
+	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/crashes.py
 	$(BIN)/python benchmarks/paper_shape.py
+	$(BIN)/python benchmarks/diversity.py .benchmarks/diversity
+	$(BIN)/python benchmarks/dedup.py signatures --documents 100000
+	$(BIN)/python benchmarks/dedup.py whole --documents 100000
+	$(BIN)/python benchmarks/dedup.py growth
+	$(BIN)/python benchmarks/web_rules.py
+	$(BIN)/python benchmarks/sql_speed.py
+	$(BIN)/python benchmarks/sql_speed.py --many-parts
+	$(BIN)/python benchmarks/move_threshold.py
+	$(BIN)/python benchmarks/planted_faults.py .benchmarks/planted
+	$(BIN)/python benchmarks/demo_steps.py
 
 clean:  ## the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
