@@ -44,7 +44,7 @@ check: $(READY)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## the figures of docs/benchmarks.md, in some two hours; peers get environments of their own
+bench: $(READY)  ## the figures of docs/benchmarks.md, in two hours or so (estimated); peers get environments of their own
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/engine_speed.py
 	$(BIN)/python benchmarks/overhead.py
