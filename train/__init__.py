@@ -17,8 +17,18 @@ if TYPE_CHECKING:
 __all__ = ["train_chains"]
 
 
-def train_chains(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None, progress: Progress) -> TrainReport:
+def train_chains(
+    recipe: Recipe,
+    store: WritingStore,
+    arms: Sequence[str] | None,
+    progress: Progress,
+    *,
+    stop_after_seconds: float | None = None,
+) -> TrainReport:
     """Train every stage that `arms` (None: all of the recipe) need and that is not there, shared beginnings once.
+
+    With `stop_after_seconds` it saves and returns after the first update that ends later than that, counted from this
+    call; called again, it goes on.
 
     Killed at any instant, calling it again goes on from the last resumable state; on the CPU the result is the same
     bit for bit.
@@ -32,4 +42,4 @@ def train_chains(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None
     """
     from train.chains import train_missing
 
-    return train_missing(recipe, store, arms, progress)
+    return train_missing(recipe, store, arms, progress, stop_after_seconds)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -38,6 +39,9 @@ class TrainReport:
     """Every stage that the arms need, in the order of training."""
 
     stages: tuple[TrainedStage, ...]
+    """Those that are done."""
+    stopped_at: str | None = None
+    """Where it stopped because its time was up; None: everything is done."""
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """The report as titled tables."""
@@ -58,18 +62,40 @@ class TrainReport:
         return [("training", rows)]
 
 
-def train_missing(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None, progress: Progress) -> TrainReport:
+def train_missing(
+    recipe: Recipe,
+    store: WritingStore,
+    arms: Sequence[str] | None,
+    progress: Progress,
+    stop_after_seconds: float | None,
+) -> TrainReport:
     """See `train.train_chains`."""
+    from train.stage import OutOfTime
+
+    began = time.monotonic()
+
+    def is_time_up() -> bool:
+        return stop_after_seconds is not None and time.monotonic() - began >= stop_after_seconds
+
     runs = stage_runs(recipe, store.root, chains_of(recipe, arms))
     # All arms, not only the asked-for ones: a changed recipe makes what the others were trained with stale too.
     known = [chain for chain in chains_of(recipe, None) if has_data(recipe, store.root, chain)]
     hashes = {run.scope: run.stage_hash for run in stage_runs(recipe, store.root, known)}
     for table in ("stages", "steps"):
         store.writer("train").set_current(table, hashes)
-    return TrainReport(tuple(_train_if_missing(run, recipe, store, progress) for run in runs))
+    stages: list[TrainedStage] = []
+    try:
+        for run in runs:
+            stages.append(_train_if_missing(run, recipe, store, progress, is_time_up))
+    except OutOfTime as stopped:
+        progress.note(f"stopped in time: {stopped}; the same command goes on from there")
+        return TrainReport(tuple(stages), stopped_at=str(stopped))
+    return TrainReport(tuple(stages))
 
 
-def _train_if_missing(run: StageRun, recipe: Recipe, store: WritingStore, progress: Progress) -> TrainedStage:
+def _train_if_missing(
+    run: StageRun, recipe: Recipe, store: WritingStore, progress: Progress, is_time_up: Callable[[], bool]
+) -> TrainedStage:
     from train.checkpoint import read_manifest
 
     manifest = read_manifest(run.folder)
@@ -78,7 +104,7 @@ def _train_if_missing(run: StageRun, recipe: Recipe, store: WritingStore, progre
     if is_new:
         from train.stage import train_stage
 
-        train_stage(run, recipe, store, progress)
+        train_stage(run, recipe, store, progress, is_time_up)
         manifest = read_manifest(run.folder)
     shutil.rmtree(run.progress_folder, ignore_errors=True)
     assert manifest is not None, run.folder

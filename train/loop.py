@@ -63,7 +63,8 @@ class Trainer:
         """Do update `number` of the plan.
 
         Raises:
-            TrainingError: the loss or the gradient is not a number; the message names the row and its texts.
+            TrainingError: the loss or the gradient is not a number (the message names the row and its texts), or the
+                first update moves no weight: adapters that were loaded frozen train with a healthy-looking loss.
         """
         began = time.monotonic()
         self.model.train()
@@ -77,10 +78,19 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), self._settings.max_grad_norm))
         if not math.isfinite(norm):
             raise TrainingError(f"the gradient of update {number} is {norm}; lower the stage's learning_rate")
+        before = self._sums() if number == 0 else []
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if number == 0 and rate > 0 and self._sums() == before:
+            raise TrainingError(
+                f"the first update, at a learning rate of {rate:.3g}, moved none of {len(self.parameters)} weights; "
+                "raise the stage's learning_rate, and look at train.lora"
+            )
         seconds = time.monotonic() - began
         return Step(loss / num_targets, self.plan.num_tokens[number], num_targets, rate, norm, seconds)
+
+    def _sums(self) -> list[float]:
+        return [float(value.detach().double().sum()) for value in self.parameters.values()]
 
     def _backward(self, number: int, row_number: int, num_targets: int) -> float:
         row = self.plan.row(row_number)

@@ -28,8 +28,15 @@ if TYPE_CHECKING:
 
 FEW_UPDATES = 100
 """Below this many updates a stage warns: one replication with fewer took "too little training" for "no effect"."""
+SANE_RATES = {"full": (1e-7, 1e-3), "lora": (1e-6, 1e-2)}
+"""Learning rates that are usual, lowest and highest (ours; an adapter takes about ten times as much as all weights do:
+'LoRA Without Regret', 2025)."""
 SLOW_BF16 = 1.2
 """From this slowdown on (measured) a stage on the CPU says that fp32 would be faster."""
+
+
+class OutOfTime(Exception):
+    """Training was told to stop by now; all that is done is in the resumable state. Its text says how far it came."""
 
 
 class _Scalars(Protocol):
@@ -37,10 +44,15 @@ class _Scalars(Protocol):
     def close(self) -> None: ...
 
 
-def train_stage(run: StageRun, recipe: Recipe, store: WritingStore, progress: Progress) -> None:
+def train_stage(
+    run: StageRun, recipe: Recipe, store: WritingStore, progress: Progress, is_time_up: Callable[[], bool]
+) -> None:
     """Train `run`, write its checkpoint, its rows of `steps` and its row of `stages`.
 
+    `is_time_up` is asked after each update.
+
     Raises:
+        OutOfTime: it was, before the last one.
         TrainingError: a parent that does not fit, data that cannot be learned, a loss that is not a number.
         StoreError: the disk is full; the last resumable state is kept.
     """
@@ -54,7 +66,7 @@ def train_stage(run: StageRun, recipe: Recipe, store: WritingStore, progress: Pr
         check_attention(model)
         check_loss(model)
     plan = plan_stage(run, model, tokenizer)
-    _warn(run, plan, progress)
+    _warn(run, recipe, plan, progress)
     if compute.device.type == "cpu" and compute.dtype == torch.bfloat16 and bf16_slowdown() > SLOW_BF16:
         progress.note(
             f"{run.scope}: this processor is slower in bf16 than in fp32; to train faster here: -o train.precision=fp32"
@@ -67,7 +79,7 @@ def train_stage(run: StageRun, recipe: Recipe, store: WritingStore, progress: Pr
         steps = saved[0].steps if saved else []
         if saved:
             restore(saved[1], saved[0].num_updates, trainer.parameters, trainer.optimizer)
-        record = _Recorder(run, store, trainer, threads, steps)
+        record = _Recorder(run, store, trainer, threads, steps, is_time_up)
         try:
             label = f"train {run.chain} seed {run.seed}"
             missing = range(len(steps), len(plan.updates))
@@ -136,10 +148,16 @@ class _Recorder:
     """
 
     def __init__(
-        self, run: StageRun, store: WritingStore, trainer: Trainer, num_threads: int, steps: list[dict[str, object]]
+        self,
+        run: StageRun,
+        store: WritingStore,
+        trainer: Trainer,
+        num_threads: int,
+        steps: list[dict[str, object]],
+        is_time_up: Callable[[], bool],
     ) -> None:
         self._run, self._store, self._trainer = run, store, trainer
-        self._num_threads, self._steps = num_threads, steps
+        self._num_threads, self._steps, self._is_time_up = num_threads, steps, is_time_up
         self._scalars = _open_scalars(store.root / "tensorboard" / run.chain / f"seed-{run.seed}", len(steps) + 1)
         self._stored = _stored(store, run, "steps", "step")
         self._append_steps()
@@ -148,11 +166,14 @@ class _Recorder:
         for row in rows["steps"]:
             self._steps.append(dict(row))
             self._show(row)
-        num_updates = len(self._steps)
-        if num_updates % self._run.settings.checkpoint_updates == 0 or num_updates == len(self._trainer.plan.updates):
+        num_updates, num_all = len(self._steps), len(self._trainer.plan.updates)
+        stops = num_updates < num_all and self._is_time_up()
+        if stops or num_updates % self._run.settings.checkpoint_updates == 0 or num_updates == num_all:
             state = State(self._run.stage_hash, num_updates, self._num_threads, self._steps)
             save_progress(self._run.progress_folder, state, self._trainer.parameters, self._trainer.optimizer)
             self._append_steps()
+        if stops:
+            raise OutOfTime(f"{self._run.scope} after {num_updates} of {num_all} updates")
 
     def close(self) -> None:
         if self._scalars is not None:
@@ -193,7 +214,13 @@ def _stages_row(run: StageRun, recipe: Recipe, plan: Plan, steps: list[dict[str,
     }
 
 
-def _warn(run: StageRun, plan: Plan, progress: Progress) -> None:
+def _warn(run: StageRun, recipe: Recipe, plan: Plan, progress: Progress) -> None:
+    low, high = SANE_RATES["full" if recipe.train.lora is None else "lora"]
+    if not low <= run.settings.learning_rate <= high:
+        progress.note(
+            f"{run.scope} has a learning_rate of {run.settings.learning_rate:g}; {low:g} to {high:g} is usual for "
+            f"{'all weights' if recipe.train.lora is None else 'an adapter'}"
+        )
     for reason, sources in plan.segments.dropped.items():
         if sources:
             progress.note(f"{run.scope}: {len(sources)} chats are left out: {reason} (such as {sources[0]})")

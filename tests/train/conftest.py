@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from corpus.recipe import Recipe
+from tests.train.chained import LORA, fill_run, train
 from tests.train.tiny import CHATML, SENTENCES, tiny_model
 
 
@@ -84,3 +85,17 @@ def make_recipe(base_folder):
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def recipe(make_recipe):
+    return make_recipe(lora=LORA)
+
+
+@pytest.fixture(scope="session")
+def whole(recipe, tmp_path_factory):
+    """A run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    fill_run(folder)
+    train(recipe, folder)
+    return folder

@@ -15,16 +15,12 @@ from safetensors.torch import load_file
 from corpus.errors import DataError, RecipeError, TrainingError
 from corpus.recipe import Spec
 from corpus.stage import Silent
-from corpus.store import Writer, open_reader, open_writer
+from corpus.store import Writer, open_reader
+from tests.train.chained import LORA, assert_same_run, fill_run, steps_of, train
 from tests.train.tiny import Notes, chat_rows, document_rows, write_shards
-from train import train_chains
 from train.checkpoint import read_manifest
 from train.model import ADAPTER_FILE
 from train.scoring import find_trained
-
-LORA = {"rank": 4, "alpha": 8, "dropout": 0.1}
-"""With dropout, so that a resumed run would show a generator that was not put back."""
-STEP_COLUMNS = "chain, seed, stage, step, loss, tokens, target_tokens, learning_rate, grad_norm"
 
 
 class Stopped(Exception):
@@ -44,47 +40,6 @@ class StopAt(Silent):
         self.left -= 1
         if self.left == 0:
             raise Stopped
-
-
-@pytest.fixture(scope="session")
-def recipe(make_recipe):
-    return make_recipe(lora=LORA)
-
-
-@pytest.fixture(scope="session")
-def whole(recipe, tmp_path_factory):
-    """A run that nothing interrupted."""
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    fill_run(folder)
-    train(recipe, folder)
-    return folder
-
-
-def fill_run(folder, documents=12, chats=16):
-    write_shards(folder, "docs", document_rows(documents))
-    write_shards(folder, "sft", chat_rows(chats), kind="chats")
-
-
-def train(recipe, folder, arms=("both",), progress=None):
-    with open_writer(folder) as store:
-        return train_chains(recipe, store, arms, progress or Silent())
-
-
-def steps_of(folder):
-    return open_reader(folder).rows(f"SELECT {STEP_COLUMNS} FROM all_steps ORDER BY ALL")
-
-
-def adapters_of(folder):
-    return {path.parent.parent.name: load_file(path) for path in folder.glob(f"checkpoints/*/seed-0/{ADAPTER_FILE}")}
-
-
-def assert_same_run(folder, reference):
-    ours, theirs = adapters_of(folder), adapters_of(reference)
-    assert ours.keys() == theirs.keys() == {"midtrain", "midtrain+sft"}
-    for chain, tensors in theirs.items():
-        assert all(torch.equal(ours[chain][name], tensor) for name, tensor in tensors.items()), chain
-    assert steps_of(folder) == steps_of(reference), "every step once, and with the same numbers"
-    assert not list(folder.glob("checkpoints/*/.*")), "nothing half-written stays"
 
 
 def test_a_chain_is_trained_once_per_beginning_and_its_rows_are_there(recipe, tmp_path):
@@ -367,3 +322,17 @@ def test_dropped_chats_are_said_and_kept_in_the_manifest(recipe, tmp_path):
     report = train(recipe, tmp_path / "run", ["sft"], notes)
     assert any("1 chats are left out: longer than seq_tokens (such as long)" in note for note in notes.notes)
     assert read_manifest(report.stages[0].checkpoint)["dropped"]["longer than seq_tokens"] == ["long"]
+
+
+@pytest.mark.parametrize(("lora", "rate", "is_told"), [
+    ({"rank": 4}, 1e-4, False), ({"rank": 4}, 0.5, True), ({"rank": 4}, 1e-8, True), (None, 5e-3, True),
+    (None, 1e-4, False),
+])  # fmt: skip
+def test_an_unusual_learning_rate_is_told(make_recipe, tmp_path, lora, rate, is_told):
+    fill_run(tmp_path / "run")
+    stage = {"data": "docs", "seq_tokens": 64, "batch_tokens": 64, "learning_rate": rate}
+    recipe = make_recipe(lora=lora, stages={"midtrain": stage, "sft": stage | {"data": "sft"}})
+    notes = Notes()
+    with open_writer(tmp_path / "run") as store:
+        train_chains(recipe, store, ["midtrain"], notes, stop_after_seconds=0)
+    assert any("learning_rate of" in note for note in notes.notes) is is_told

@@ -138,3 +138,17 @@ def test_eight_texts_are_learned_by_heart_and_random_targets_are_not():
     never_twice = [segment for update in range(80) for segment in segments_of([11] * 8, first=8 * update)]
     rows = [list(range(8 * update, 8 * update + 8)) for update in range(80)]
     assert final_loss(plan_with(never_twice, rows, [[row] for row in range(80)])) > 4
+
+
+def test_a_first_update_that_moves_nothing_is_refused(monkeypatch):
+    """As with an adapter that was loaded frozen, or a rate that vanishes beside the weights."""
+    plan = plan_with(segments_of(UNEQUAL), [[0, 1, 2, 3]], [[0]])
+    trainer = Trainer(tiny_model(), plan, SETTINGS, CPU, seed=0, stage="midtrain")
+    with monkeypatch.context() as patched:
+        patched.setattr(trainer.optimizer, "step", lambda: None)
+        with pytest.raises(TrainingError, match="moved none of"):
+            trainer.update(0)
+    tiny = SETTINGS.model_copy(update={"learning_rate": 1e-30})
+    with pytest.raises(TrainingError, match="at a learning rate of 1e-30"):
+        Trainer(tiny_model(), plan, tiny, CPU, seed=0, stage="midtrain").update(0)
+    Trainer(tiny_model(), plan, SETTINGS, CPU, seed=0, stage="midtrain").update(0)
