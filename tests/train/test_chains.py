@@ -333,6 +333,5 @@ def test_an_unusual_learning_rate_is_told(make_recipe, tmp_path, lora, rate, is_
     stage = {"data": "docs", "seq_tokens": 64, "batch_tokens": 64, "learning_rate": rate}
     recipe = make_recipe(lora=lora, stages={"midtrain": stage, "sft": stage | {"data": "sft"}})
     notes = Notes()
-    with open_writer(tmp_path / "run") as store:
-        train_chains(recipe, store, ["midtrain"], notes, stop_after_seconds=0)
+    train(recipe, tmp_path / "run", ["midtrain"], notes)
     assert any("learning_rate of" in note for note in notes.notes) is is_told
