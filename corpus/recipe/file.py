@@ -27,6 +27,10 @@ class _UniqueKeys(yaml.SafeLoader):
         return dict(super().construct_mapping(node, deep))
 
 
+# One of vLLM's libraries makes texts of dates in every safe loader of the process; a recipe reads the same after it.
+_UniqueKeys.add_constructor("tag:yaml.org,2002:timestamp", _UniqueKeys.construct_yaml_timestamp)
+
+
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, or the recipe of a run folder, with `key.path=value` overrides (values are YAML).
 
@@ -70,7 +74,7 @@ def _override(data: dict[str, object], override: str) -> None:
             raise RecipeError(f"-o {override!r}: '{parent}' holds {step!r:.60}, which has no keys below it")
         place = cast("dict[str, object]", step)
     try:
-        place[last] = yaml.safe_load(value)
+        place[last] = yaml.load(value, _UniqueKeys)  # it is a safe loader
     except yaml.YAMLError as error:
         raise RecipeError(f"-o {override!r}: the value is not YAML: {error}") from None
 

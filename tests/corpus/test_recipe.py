@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from corpus.errors import RecipeError
 from corpus.recipe import Recipe, Section
@@ -129,3 +130,17 @@ def sections(model: type[Section] = Recipe) -> list[type[Section]]:
 def test_every_key_says_what_it_is(section: type[Section]) -> None:
     undocumented = [name for name, field in section.model_fields.items() if not field.description]
     assert undocumented == []
+
+
+def test_a_date_is_a_date_whatever_a_library_makes_of_it_elsewhere(tmp_path, monkeypatch) -> None:
+    """lm-format-enforcer, which vLLM imports, turns the dates of every safe loader into texts."""
+    constructors = yaml.SafeLoader.yaml_constructors
+    monkeypatch.setitem(constructors, "tag:yaml.org,2002:timestamp", constructors["tag:yaml.org,2002:str"])
+    assert yaml.safe_load("2024-01-01") == "2024-01-01"
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("name: test\nengine: {options: {as_of: 2024-01-01}}\n")
+    with pytest.raises(RecipeError, match="which JSON does not have"):
+        load_recipe(recipe)
+    recipe.write_text("name: test\n")
+    with pytest.raises(RecipeError, match="which JSON does not have"):
+        load_recipe(recipe, ["engine.options.as_of=2024-01-01"])
