@@ -16,6 +16,11 @@ from corpus.recipe import Recipe
 class _UniqueKeys(yaml.SafeLoader):
     """Safe YAML in which a key stands once: of two, YAML takes the last without a word."""
 
+    # One of vLLM's libraries makes texts of the dates of every safe loader; a recipe reads the same after it.
+    yaml_constructors = yaml.SafeLoader.yaml_constructors | {
+        "tag:yaml.org,2002:timestamp": yaml.SafeLoader.construct_yaml_timestamp
+    }
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:
         seen: dict[Hashable, int] = {}
         for key_node, _ in node.value:
@@ -25,10 +30,6 @@ class _UniqueKeys(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"the key '{key}' stands in {lines}; keep one")
             seen[key] = key_node.start_mark.line + 1
         return dict(super().construct_mapping(node, deep))
-
-
-# One of vLLM's libraries makes texts of dates in every safe loader of the process; a recipe reads the same after it.
-_UniqueKeys.add_constructor("tag:yaml.org,2002:timestamp", _UniqueKeys.construct_yaml_timestamp)
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
