@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -116,20 +115,14 @@ def report(
 ) -> None:
     """Write one self-contained HTML file about the run."""
     from corpus.console import show_result
-    from corpus.errors import CorruptFileError
     from corpus.inspect import write_report
     from corpus.store import open_reader
     from eval import arms_rows
 
-    def arms(run: Path) -> list[dict[str, object]]:
-        """Without arms where a file does not read back: the report names it and shows the rest."""
-        with suppress(CorruptFileError):
-            return arms_rows(open_reader(run))
-        return []
-
     folder = run_folder_of(recipe, override)
     other = run_folder_of(beside) if beside else None
-    show_result(f"report: {write_report(folder, arms(folder), (other, arms(other)) if other else None)}")
+    others = (other, arms_rows(open_reader(other))) if other else None
+    show_result(f"report: {write_report(folder, arms_rows(open_reader(folder)), others)}")
 
 
 @app.command()

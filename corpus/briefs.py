@@ -91,7 +91,7 @@ def make_brief(
     sampling: Mapping[str, object],
     variant: int = 0,
     seat: str,
-    round: int = 0,  # noqa: A002  # the column's name
+    round_number: int = 0,
 ) -> Brief:
     """One brief. Its id is the hash of all that makes its text but for `context`, which has a column of its own."""
     model = engine_identity(recipe.engine)
@@ -113,7 +113,7 @@ def make_brief(
         idea=idea,
         variant=variant,
         seat=seat,
-        round=round,
+        round=round_number,
         wave=0,
         prompt_hash=prompt_hash,
         context_hash=content_id("context", context),

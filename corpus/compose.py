@@ -123,7 +123,7 @@ class Composer:
             self._recipe, "document", subject,
             context=self._context(subject, shows_more=self._shows_more), prompt_hash=self._document_hash,
             genre=card, idea=idea, sampling=self._document_sampling(card, fraction, opening), variant=variant,
-            seat=seat, round=round_number,
+            seat=seat, round_number=round_number,
         )  # fmt: skip
 
     def _context(self, subject: Subject, *, shows_more: bool) -> str:
@@ -166,7 +166,7 @@ class Composer:
             self._recipe, "chat", subject,
             context=self._context(subject, shows_more=not self._settings.small_model), prompt_hash=self._chat_hash,
             question_kind=kind, idea=topic, sampling=self._chat_sampling(more), variant=variant, seat=seat,
-            round=round_number,
+            round_number=round_number,
         )  # fmt: skip
 
     def _chat_sampling(self, more: Mapping[str, object]) -> dict[str, object]:

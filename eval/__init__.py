@@ -58,7 +58,14 @@ def arms_table(store: Store) -> list[ArmRow]:
 
 
 def arms_rows(store: Store) -> list[dict[str, object]]:
-    """`arms_table` as the report shows it: one dictionary a row, sorted by metric."""
+    """`arms_table` as the report shows it: one dictionary a row, sorted by metric.
+
+    None where a file of the run does not read back: the report names it, and shows what is left.
+    """
+    from corpus.errors import CorruptFileError
     from eval.arms import tables
 
-    return [row for _, rows in tables(arms_table(store)) for row in rows]
+    try:
+        return [row for _, rows in tables(arms_table(store)) for row in rows]
+    except CorruptFileError:
+        return []

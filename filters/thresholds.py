@@ -206,7 +206,7 @@ def _examples(store: Store, rows: Replayed, change: Change, then: Mapping[str, S
         is_below = values < change.then if change.setting.startswith("min_") else values <= change.then
         below = order[is_below[order]][:NEAREST].tolist()[::-1]
         above = order[~is_below[order]][:NEAREST].tolist()
-        scores = {ids[at]: float(values[at]) for at in [*below, *above] if ids[at] in place}
+        scores = {ids[at]: float(values[at]) for at in [*below, *above]}
         chosen = list(scores)
     else:
         chosen = [rows.ids[at] for at in np.nonzero(now_codes != then_codes)[0][: 2 * NEAREST].tolist()]

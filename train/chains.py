@@ -12,7 +12,7 @@ from typing import cast
 from corpus.recipe import Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
-from train.runs import StageRun, chains_of, has_data, stage_runs
+from train.runs import OutOfTime, StageRun, chains_of, has_data, stage_runs
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,6 @@ def train_missing(
     stop_after_seconds: float | None,
 ) -> TrainReport:
     """See `train.train_chains`."""
-    from train.stage import OutOfTime
-
     began = time.monotonic()
 
     def is_time_up() -> bool:

@@ -17,6 +17,10 @@ CHECKPOINTS = "checkpoints"
 """The folder of finished checkpoints, below the run's."""
 
 
+class OutOfTime(Exception):
+    """A stage was told to stop by now; all that is done is in its resumable state. The text says how far it came."""
+
+
 @dataclass(frozen=True)
 class StageRun:
     """One stage of one chain with one seed: what is trained, and skipped when it is there."""

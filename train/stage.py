@@ -20,7 +20,7 @@ from train.loss import check_loss
 from train.model import bf16_slowdown, choose_compute, load_tokenizer, load_trainable, precision_of, stop_ids
 from train.plan import Plan, make_plan
 from train.progress import State, load_progress, restore, save_progress
-from train.runs import TRAIN_CODE_VERSION, StageRun
+from train.runs import TRAIN_CODE_VERSION, OutOfTime, StageRun
 from train.texts import chat_segments, document_segments
 
 if TYPE_CHECKING:
@@ -33,10 +33,6 @@ SANE_RATES = {"full": (1e-7, 1e-3), "lora": (1e-6, 1e-2)}
 'LoRA Without Regret', 2025)."""
 SLOW_BF16 = 1.2
 """From this slowdown on (measured) a stage on the CPU says that fp32 would be faster."""
-
-
-class OutOfTime(Exception):
-    """Training was told to stop by now; all that is done is in the resumable state. Its text says how far it came."""
 
 
 class _Scalars(Protocol):

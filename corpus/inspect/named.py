@@ -1,6 +1,7 @@
 """The queries that have a name: one `.sql` file each, its first line saying what it answers.
 
-Comment lines below the first may declare parameters, as in `-- $at_least: number or null. The lowest value kept.`
+Comment lines below the first may declare parameters, as in `-- $at_least: number or null. The lowest value kept.` One
+whose meaning says "as in the column `x` of `y`" takes only what stands there.
 """
 
 from __future__ import annotations

@@ -76,16 +76,30 @@ def columns_of(path: Path) -> frozenset[str]:
         CorruptFileError: it is not a whole Parquet file; the message names it.
     """
     try:
-        seen = path.stat()
-        return _columns(path, seen.st_ino, seen.st_size, seen.st_mtime_ns)
+        return _columns(path, *_version(path))
     except _UNREADABLE as error:
         raise corrupt_error(path, str(error)) from error
 
 
+def _version(path: Path) -> tuple[int, ...]:
+    """What of a file changes when it is written: a part never is, unless something is wrong."""
+    seen = path.stat()
+    return seen.st_ino, seen.st_size, seen.st_mtime_ns
+
+
 @lru_cache(maxsize=20_000)
-def _columns(path: Path, *_seen: int) -> frozenset[str]:
-    """A run is looked at often, and a part never changes unless something is wrong with it."""
+def _columns(path: Path, *_version: int) -> frozenset[str]:
     return frozenset(pq.read_schema(path).names)
+
+
+def verify_once(path: Path) -> None:
+    """`verify_pages`, but not again in this process while the file stays as it is."""
+    _verified(path, *_version(path))
+
+
+@lru_cache(maxsize=20_000)
+def _verified(path: Path, *_version: int) -> None:
+    verify_pages(path)
 
 
 def pass_path(root: Path, table: str, pass_hash: str) -> Path:

@@ -95,13 +95,13 @@ class Store:
         return parts.pass_path(self.root, table, pass_hash).exists()
 
     def verify(self, table: str) -> None:
-        """Read every page of a table's parts, and compare it with its checksum.
+        """Compare every page of a table's parts with its checksum: once a process, for mixes come in families.
 
         Raises:
             CorruptFileError: one is not as it was written; the message names the part.
         """
         for path in snapshot.part_paths(self.root, table):
-            parts.verify_pages(path)
+            parts.verify_once(path)
 
     def current(self, table: str) -> dict[str, str]:
         """Hashes of the current recipe for a table, by scope; empty before any were set."""
@@ -164,16 +164,10 @@ class WritingStore(Store):
         if not path.exists():  # a pass is a function of its hash: what is there is already it
             parts.write_part(path, schema, batches)
 
-    def set_current(self, table: str, hashes: Mapping[str, str]) -> None:
-        """See `Writer.set_current`."""
+    def set_current(self, table_or_room: str, hashes: Mapping[str, object]) -> None:
+        """See `Writer.set_current` and `Writer.set_current_together`."""
         self.is_changed = True
-        path = self.root / snapshot.CURRENT / f"{table}.json"
-        parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
-
-    def set_current_together(self, room: Room, hashes: Mapping[str, Mapping[str, str]]) -> None:
-        """See `Writer.set_current_together`."""
-        self.is_changed = True
-        path = self.root / snapshot.CURRENT / f"{room}.json"
+        path = self.root / snapshot.CURRENT / f"{table_or_room}.json"
         parts.write_durably(path, json.dumps(hashes, indent=1, sort_keys=True).encode())
 
     def seal(self) -> None:
@@ -258,7 +252,7 @@ class Writer:
         """
         for table in hashes:
             self._check_room(table)
-        self._store.set_current_together(self._room, hashes)
+        self._store.set_current(self._room, hashes)
 
     def _check_room(self, table: str) -> None:
         assert self._room in TABLES[table].writers, f"{self._room} may not write {table}: {TABLES[table].writers} do"

@@ -91,7 +91,7 @@ def _digest(data: Bytes, start: int, end: int, classes: Bytes, folded: Bytes, di
 
 
 @compiled
-def _words(  # noqa: C901 - one pass over the bytes
+def _words(  # noqa: C901 - a state machine: in pieces, its state would be handed on at every character
     data: Bytes, start: int, end: int, folds: Places, classes: Bytes, letters: Hashes, is_folded: bool, words: Hashes
 ) -> int:
     """Hash the words of a text into `words`, each a polynomial over its characters; their number, or NOT_READ."""

@@ -62,9 +62,12 @@ class ClassifierReport:
         write_durably(path, json.dumps(asdict(self)).encode())
 
     @classmethod
-    def read(cls, path: Path) -> ClassifierReport:
-        """What `save` wrote."""
-        known = json.loads(path.read_bytes())
+    def read(cls, path: Path) -> ClassifierReport | None:
+        """What `save` wrote; None where it did not yet, or the disk has damaged it since."""
+        try:
+            known = json.loads(path.read_bytes())
+        except (FileNotFoundError, ValueError):
+            return None
         return cls(**{**known, "tries": tuple(Try(*one) for one in known["tries"])})
 
     def at_thresholds(self, threshold: float) -> list[AtThreshold]:

@@ -66,7 +66,8 @@ def _own(settings: ClassifierSettings, labels: Labels, store: Store, progress: P
         return Classifier(settings, report, None)
     name = model_id.removeprefix("b2:")
     model_path, report_path = store.root / FOLDER / f"{name}.bin", store.root / FOLDER / f"{name}.json"
-    if not report_path.exists():
+    report_there = ClassifierReport.read(report_path)
+    if report_there is None:
         stage = f"train {settings.name}"
         progress.start(stage, 1)
         model, report = _train_and_measure(model_id, _examples(store, settings, labels), settings)
@@ -78,8 +79,9 @@ def _own(settings: ClassifierSettings, labels: Labels, store: Store, progress: P
                 f"{one.learning_rate}; tried again"
             )
         progress.advance(stage, "ok")
-    # What is judged with is always what lies in the folder.
-    return Classifier(settings, ClassifierReport.read(report_path), model_path)
+        report_there = ClassifierReport.read(report_path)  # what is judged with is always what lies in the folder
+    assert report_there is not None, report_path
+    return Classifier(settings, report_there, model_path)
 
 
 def _train_and_measure(

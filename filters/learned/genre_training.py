@@ -80,18 +80,22 @@ def make_genre_fidelity(
     model_id = content_id("genre fidelity", GenreFidelity.version, settings.trained_with(), same, columns)
     folder = store.root / FOLDER
     summary = _summary_path(folder, model_id)
-    if not _is_whole(summary):
+    genres = _read_genres(summary)
+    if genres is None:
         origins = _origins(store, columns, alike)
         _train_folds(settings, model_id, origins, folder, store, progress)
-    return GenreFidelity(settings, model_id, folder, json.loads(summary.read_bytes())["genres"])
+        genres = _read_genres(summary)
+    assert genres is not None, summary
+    return GenreFidelity(settings, model_id, folder, genres)
 
 
-def _is_whole(summary: Path) -> bool:
-    """Whether the folds were trained to the end; what the disk has damaged since is trained again."""
+def _read_genres(summary: Path) -> list[str] | None:
+    """The genres that folds were trained for; None where they were not to the end, or the disk has damaged it since."""
     try:
-        return "genres" in json.loads(summary.read_bytes())
+        genres: list[str] = json.loads(summary.read_bytes())["genres"]
     except (FileNotFoundError, ValueError):
-        return False
+        return None
+    return genres
 
 
 def measure_fidelity(store: Store, judging: GenreFidelity) -> FidelityReport:

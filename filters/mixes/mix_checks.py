@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import prompts
 from corpus.clause_names import ClauseNames
@@ -34,21 +34,24 @@ def check_clauses(settings: Mix, name: str, names: ClauseNames) -> None:
                                   f"{nearest(pattern, known[:40])}")  # fmt: skip
 
 
-def check_left_out(store: Store, settings: Mix, name: str) -> None:
+def check_left_out(store: Store, family: Mapping[str, Mix]) -> None:
     """Refuse to leave out what no row ever was of: a misspelt ablation is the whole mix under another name."""
+    kind = next(iter(family.values())).kind
     known = {
-        "sets": {str(row["set"]) for row in store.rows(f"SELECT DISTINCT set FROM {settings.kind}")},
+        "sets": {str(row["set"]) for row in store.rows(f"SELECT DISTINCT set FROM {kind}")},
         "genres": {
             *prompts.genres(),
             *(str(row["genre"]) for row in store.rows("SELECT DISTINCT genre FROM documents WHERE genre IS NOT NULL")),
         },
     }
-    for axis, names in known.items():
-        for one in getattr(settings.leave_out, axis):
-            if one not in names:
-                raise RecipeError(
-                    f"mixes.{name}: there is no {axis.removesuffix('s')} '{one}' to leave out; {nearest(one, names)}"
-                )
+    for name, settings in family.items():
+        for axis, names in known.items():
+            for one in getattr(settings.leave_out, axis):
+                if one not in names:
+                    raise RecipeError(
+                        f"mixes.{name}: there is no {axis.removesuffix('s')} '{one}' to leave out; "
+                        f"{nearest(one, names)}"
+                    )
 
 
 def in_no_part(name: str, settings: Mix, parts: Sequence[Part], sources: Sequence[Source]) -> list[str]:

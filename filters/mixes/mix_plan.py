@@ -127,9 +127,7 @@ def plan_mix(recipe: Recipe, store: Store, name: str) -> MixPlan:
     check_twins(store, settings, name)
     names = ClauseNames.of_run(store)
     check_clauses(settings, name, names)
-    for member, (its_settings, its_family) in mixes.items():
-        if its_family == family:
-            check_left_out(store, its_settings, member)
+    check_left_out(store, {member: its for member, (its, its_family) in mixes.items() if its_family == family})
     everything, num_held_out = _sources(recipe, store, settings)
     parts_of = (
         names.singles() if settings.weights("clauses") is None else names.parts(settings.weights("clauses") or ())

@@ -39,7 +39,7 @@ def test_the_builtin_weights_are_bf16():
     from safetensors import safe_open
 
     with safe_open(models.model_folder(BUILTIN) / "model.safetensors", framework="np") as weights:
-        kinds = {weights.get_slice(name).get_dtype() for name in weights.keys()}  # noqa: SIM118  # safe_open is no dictionary: only keys() iterates
+        kinds = {tensor.get_dtype() for tensor in map(weights.get_slice, weights.keys())}
     assert kinds == {"BF16"}
 
 

@@ -47,6 +47,14 @@ def test_the_same_labels_give_the_same_model_and_it_is_loaded_the_second_time(ru
     assert json.loads(model.with_suffix(".json").read_bytes())["model_id"].endswith(model.stem)
 
 
+def test_a_report_that_the_disk_has_damaged_is_made_again(run) -> None:
+    fill(run)
+    first = curate_corpus(recipe(run), run.store, run.progress).classifiers["classifier"]
+    [report] = (run.store.root / "fasttext").glob("*.json")
+    report.write_bytes(report.read_bytes()[:30])
+    assert curate_corpus(recipe(run), run.store, run.progress).classifiers["classifier"] == first
+
+
 @pytest.mark.parametrize(("unjudged", "num_kept"), [("keep", 12), ("drop", 0)])
 def test_too_few_labels_judge_nothing_and_the_recipe_says_which_way_it_goes(run, unjudged: str, num_kept: int) -> None:
     fill(run, num_labels=5)

@@ -9,6 +9,7 @@ import pytest
 from corpus.errors import CorruptFileError, DataError, RecipeError
 from corpus.held_out import is_held_out_document
 from corpus.recipe import Recipe
+from corpus.store import parts
 from corpus.store.identity import file_id
 from filters import build_mix, curate_corpus
 from filters.mixes import shards
@@ -270,3 +271,14 @@ def test_a_bit_that_the_disk_changed_in_a_text_never_reaches_a_shard(run, recipe
         for path in (run.store.root / "shards").rglob("*.*"):
             path.unlink()
     assert kinds["refused"] > 20
+
+
+def test_the_mixes_of_a_family_read_every_page_once(run, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    verify = parts.verify_pages
+    monkeypatch.setattr(parts, "verify_pages", lambda path: (seen.append(path.name), verify(path)))
+    run.store.seal()
+    ablated = run.recipe(curate=UNFILTERED, mixes={"docs": {"tokens": 800, "ablate": {"genres": ["memo", "blog"]}}})
+    for name in ablated.every_mix():
+        build_mix(ablated, run.store, name, run.progress)
+    assert sorted(seen) == sorted(path.name for path in (run.store.root / "documents").glob("*.parquet"))

@@ -256,7 +256,10 @@ def test_the_command_shows_it_and_trains_one_classifier(tmp_path) -> None:
         "        positives: SELECT doc_id FROM documents WHERE genre = 'memo'\n"
         "        negatives: SELECT doc_id FROM documents WHERE genre = 'tale'\n"
     )
-    ask = lambda *arguments: CliRunner().invoke(specmill.app, list(arguments))  # noqa: E731
+
+    def ask(*arguments):
+        return CliRunner().invoke(specmill.app, list(arguments))
+
     file = str(tmp_path / "recipe.yaml")
     assert ask("import", file, str(tmp_path / "rows.jsonl"), "--as", "web").exit_code == 0
     trained = ask("curate", file, "--train-classifier", "helpful")

@@ -110,3 +110,14 @@ def test_a_file_that_is_being_written_is_not_looked_at(tmp_path: Path) -> None:
         look = snapshot.take_snapshot(root)
     assert look.current == {"briefs": {"plan": "b2:1"}}
     assert (seen(look), look.faults) == ((1, 1, 1), [])
+
+
+def test_tables_that_were_set_together_are_what_a_room_says_last(tmp_path: Path) -> None:
+    with open_writer(tmp_path / "run") as store:
+        writer = store.writer("filters")
+        writer.set_current("verdicts", {"length": "of before"})
+        writer.set_current("mixes", {"docs": "m"})
+        writer.set_current_together({"verdicts": {"length": "now"}, "duplicates": {"documents": "d"}})
+        assert (store.current("verdicts"), store.current("duplicates"), store.current("mixes")) == (
+            {"length": "now"}, {"documents": "d"}, {"docs": "m"},
+        )  # fmt: skip
