@@ -19,7 +19,15 @@ ROOMS = ("corpus", "prompts", "filters", "train", "eval")
 GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe"),
     *("corpus.recurring", "corpus.clause_names", "corpus.counting"),
-    *("corpus.models", "corpus.stage", "corpus.held_out", "corpus.hardware", "corpus.privacy", "corpus.run"),
+    *(
+        "corpus.builtin",
+        "corpus.models",
+        "corpus.stage",
+        "corpus.held_out",
+        "corpus.hardware",
+        "corpus.privacy",
+        "corpus.run",
+    ),
     *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign"),
 )
 MAY_IMPORT = {

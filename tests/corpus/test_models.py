@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpus import models
+from corpus import builtin, models
 from corpus.errors import SetupError
 
 BUILTIN = "builtin:smollm2-135m"
@@ -96,7 +96,7 @@ def test_processes_that_ask_at_once_convert_once(tmp_path, monkeypatch):
 
 def test_a_conversion_that_was_killed_leaves_nothing_that_is_used(tmp_path, monkeypatch):
     monkeypatch.setenv("SPECMILL_CACHE", str(tmp_path))
-    monkeypatch.setattr(models, "_convert", _dies_halfway)
+    monkeypatch.setattr(builtin, "_convert", _dies_halfway)
     with pytest.raises(KeyboardInterrupt):
         models.model_folder(BUILTIN)
     _convert_slowly(tmp_path / "conversions")
@@ -118,7 +118,7 @@ def _convert_slowly(log: Path) -> None:
         with log.open("a") as file:
             file.write("converted\n")
 
-    models._convert = convert
+    builtin._convert = convert
 
 
 @pytest.mark.slow
