@@ -105,7 +105,7 @@ class Trainer:
                 f"the loss is {value} at update {number}, row {row_number} (texts {sources}); lower the stage's "
                 "learning_rate, or look at those texts with: specmill trace"
             )
-        (loss / num_targets).backward()  # type: ignore[no-untyped-call]  # torch has no annotation there
+        torch.autograd.backward(loss / num_targets)
         return value
 
 
