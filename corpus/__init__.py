@@ -90,7 +90,8 @@ def import_rows(
         raise RecipeError(f"--as {set_name!r} is no name for a set; give letters, such as --as instructions")
     counting.record_tokenizer(recipe, store)
     base = (recipe.train.model, recipe.train.revision, recipe.train.trust_remote_code)
-    chat_counter = cache(lambda: models.chat_token_counter(*base))  # imports transformers: only where there are chats
+    # Its counter imports transformers: only where there are chats.
+    chat_counter = cache(lambda: models.chat_token_counter(recipe.train))
     settings = recipe.imports.model_copy(update={"skip_bad": skip_bad or recipe.imports.skip_bad})
     return imports.import_rows(
         store, files, set_name, models.token_counter(*base), lambda chats: chat_counter()(chats), settings

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -19,7 +21,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.segment import Segment, Segments
 from rich.table import Table
+from rich.text import Text
 
 from corpus.inspect.visible import visible
 
@@ -41,6 +45,7 @@ class Lines:
         self._first: dict[str, float] = {}
         """When the first was done: before that a stage may have waited for another, or for an engine to start."""
         self._said: dict[str, float] = {}
+        self._texts: dict[str, str] = {}
 
     def start(self, stage: str, total: int) -> None:
         """Say what begins, or that nothing is missing."""
@@ -64,9 +69,13 @@ class Lines:
             seconds, missing = now - self._began[stage], self._total[stage] - done
             each = (now - self._first[stage]) / (done - 1) if done > 1 else None
             left = f", about {each * missing:.0f} s left" if missing and each is not None else ""
-            self._console.print(
-                escape(f"{stage}: {done}/{self._total[stage]}{_failures(outcomes)} in {seconds:.0f} s{left}")
-            )
+            stands = f" \N{MIDDLE DOT} {self._texts[stage]}" if self._texts.get(stage) else ""
+            line = f"{stage}: {done}/{self._total[stage]}{_failures(outcomes)} in {seconds:.0f} s{left}{stands}"
+            self._console.print(escape(line), soft_wrap=True)
+
+    def describe(self, stage: str, text: str) -> None:
+        """Keep it for the next line."""
+        self._texts[stage] = text
 
     def note(self, message: str) -> None:
         """Say it."""
@@ -79,22 +88,47 @@ class Lines:
         return None
 
 
+@dataclass(frozen=True)
+class _Described:
+    """Bars, each a row of `table` and one line high, and under each its text: beside a bar there is no room for it."""
+
+    table: Table
+    texts: Sequence[str]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for bar, text in zip(console.render_lines(self.table, options, pad=False), self.texts, strict=True):
+            yield Segments([*bar, Segment.line()])
+            if text:
+                yield Padding(Text(text), (0, 0, 0, 2))
+
+
+class _Bars(Progress):
+    """Bars with what was said of their stages."""
+
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """All of them as one."""
+        tasks = self.tasks
+        yield _Described(self.make_tasks_table(tasks), [task.fields["text"] for task in tasks])
+
+
 class Panel:
     """Progress as a live panel with bars."""
 
     def __init__(self, console: Console) -> None:
         """Draw on `console`."""
-        self._progress = Progress(
+        self._progress = _Bars(
             SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
             TextColumn("{task.fields[failures]}"), TimeElapsedColumn(), TimeRemainingColumn(), console=console,
         )  # fmt: skip
         self._tasks: dict[str, TaskID] = {}
+        self._texts: dict[str, str] = {}
         self._outcomes: dict[str, dict[str, int]] = {}
 
     def start(self, stage: str, total: int) -> None:
         """Draw a bar."""
         self._outcomes[stage] = {}
-        self._tasks[stage] = self._progress.add_task(escape(stage), total=total, failures="")
+        text = self._texts.get(stage, "")
+        self._tasks[stage] = self._progress.add_task(escape(stage), total=total, failures="", text=text)
 
     def grow(self, stage: str, num_more: int) -> None:
         """Make the bar longer."""
@@ -106,6 +140,12 @@ class Panel:
         outcomes = self._outcomes[stage]
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         self._progress.update(self._tasks[stage], advance=1, failures=escape(_failures(outcomes)))
+
+    def describe(self, stage: str, text: str) -> None:
+        """Say it under the bar, or once there is one."""
+        self._texts[stage] = text
+        if stage in self._tasks:
+            self._progress.update(self._tasks[stage], text=text)
 
     def note(self, message: str) -> None:
         """Say it above the bars."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from corpus.chat_template import template_identity
 from corpus.errors import RecipeError
-from corpus.models import model_identity
+from corpus.models import model_folder, model_identity
 from corpus.recipe import Recipe
 from corpus.store import Store, WritingStore
+from corpus.store.identity import content_id
 
 _SCOPE = "@tokenizer"
 """In the current hashes of `documents`: what `num_tokens` of documents and chats was counted with."""
@@ -36,4 +38,8 @@ def record_tokenizer(recipe: Recipe, store: WritingStore) -> None:
 
 
 def _tokenizer(recipe: Recipe) -> str:
-    return model_identity(recipe.train.model, recipe.train.revision)
+    train = recipe.train
+    identity = model_identity(train.model, train.revision)
+    template = template_identity(train, model_folder(train.model, train.revision))
+    # Chats are counted under their template; the tokenizer's own says nothing, so that runs of before stay as they are.
+    return f"{identity} with the chat template {content_id('template', template)}" if template else identity

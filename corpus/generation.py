@@ -209,7 +209,7 @@ class _Generation:
                     work += self._ideas_and_texts(plan, group, outliner, documents, later)
         work += [documents.work(job) for job in jobs]
         if not wave and (talks or preferences):  # its counter imports transformers, which takes seconds
-            chats = ChatWriter(pen, chat_token_counter(*base))
+            chats = ChatWriter(pen, chat_token_counter(self._recipe.train))
             asked = chain(asked, map(chats.longest_request, [*talks, *preferences]))
             work += [*map(chats.work, talks), *map(chats.preference_work, preferences)]
         refuse_too_long(engine, asked, "lower generate.excerpt_tokens or generate.max_tokens, or raise the context")

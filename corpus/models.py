@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerBase
 
-    from corpus.recipe import EngineSettings
+    from corpus.recipe import EngineSettings, Train
 
 _SAMPLES = 64
 _SAMPLE_BYTES = 1 << 16
@@ -118,24 +118,25 @@ def token_counter(
     return _counter(_tokenizer(name, revision, trust_remote_code, reads_special=False))
 
 
-def chat_token_counter(
-    name: str, revision: str | None = None, trust_remote_code: bool = False
-) -> Callable[[Sequence[Sequence[Mapping[str, str]]]], list[int]]:
-    """A function from chats (messages with `role` and `content`) to their tokens under the model's chat template.
+def chat_token_counter(train: Train) -> Callable[[Sequence[Sequence[Mapping[str, str]]]], list[int]]:
+    """A function from chats (messages with `role` and `content`) to their tokens, under the template they train in.
 
     Imports transformers, whose rendering of templates training uses too.
 
     Raises:
-        SetupError: the model or its tokenizer is not there, or it has no chat template.
+        SetupError: the model or its tokenizer is not there, or the recipe's template cannot be used.
     """
     no_telemetry()
     from transformers import AutoTokenizer
 
-    count = _counter(_tokenizer(name, revision, trust_remote_code, reads_special=True))
-    folder = model_folder(name, revision)
-    tokenizer = AutoTokenizer.from_pretrained(folder, revision=revision, trust_remote_code=trust_remote_code)
-    if tokenizer.chat_template is None:
-        raise SetupError(f"the tokenizer of {name} has no chat template; train chats on an instruct model")
+    from corpus.chat_template import apply_template
+
+    base = (train.model, train.revision, train.trust_remote_code)
+    count = _counter(_tokenizer(*base, reads_special=True))
+    tokenizer = AutoTokenizer.from_pretrained(
+        model_folder(*base[:2]), revision=train.revision, trust_remote_code=train.trust_remote_code
+    )
+    apply_template(train, tokenizer)
     templated = cast(_ChatTokenizer, tokenizer)
 
     def count_chats(chats: Sequence[Sequence[Mapping[str, str]]]) -> list[int]:

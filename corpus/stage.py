@@ -71,6 +71,9 @@ class Progress(Protocol):
     def advance(self, stage: str, outcome: str) -> None:
         """One item is finished and written."""
 
+    def describe(self, stage: str, text: str) -> None:
+        """Where a stage stands, in a few words, beside its bar; replaces what was said before."""
+
     def note(self, message: str) -> None:
         """Something a person should read, such as a warning."""
 
@@ -85,6 +88,9 @@ class Silent:
         """Nothing."""
 
     def advance(self, stage: str, outcome: str) -> None:
+        """Nothing."""
+
+    def describe(self, stage: str, text: str) -> None:
         """Nothing."""
 
     def note(self, message: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, cast
 
-from corpus.models import puts_bos
 from prompts import Message
 
 if TYPE_CHECKING:
@@ -15,11 +14,7 @@ if TYPE_CHECKING:
 def render_prompt(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message]) -> str:
     """The text up to where the assistant's turn begins, special tokens included.
 
-    A base model without a chat template gets a plain one, the same for every arm: `User: ...`, a blank line,
-    `Assistant: `, behind a BOS where its tokenizer puts one before every text.
+    A tokenizer that was loaded for scoring has a template: the recipe's, its own, or Specmill's plain one.
     """
-    if tokenizer.chat_template:
-        turns = [dict(message) for message in messages]
-        return cast("str", tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
-    bos = str(tokenizer.bos_token) if puts_bos(tokenizer) else ""
-    return bos + "".join(f"{turn['role'].title()}: {turn['content']}\n\n" for turn in messages) + "Assistant: "
+    turns = [dict(message) for message in messages]
+    return cast("str", tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))

@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
 PROSE = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 DESIGN_VERBS = {"init", "run", "plan", "generate", "import", "curate", "mix", "train", "eval", "sql", "trace", "report",
-                "status", "doctor"}  # fmt: skip
+                "status", "doctor", "export"}  # fmt: skip
 
 
 def verbs() -> dict[str, str]:

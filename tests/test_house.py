@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROOMS = ("corpus", "prompts", "filters", "train", "eval")
 GROUND_FLOOR = (
     *("corpus.store", "corpus.engine", "corpus.inspect", "corpus.errors", "corpus.recipe"),
-    *("corpus.recurring", "corpus.clause_names", "corpus.counting"),
+    *("corpus.recurring", "corpus.clause_names", "corpus.counting", "corpus.chat_template"),
     *(
         "corpus.builtin",
         "corpus.models",

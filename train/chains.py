@@ -7,12 +7,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from corpus.recipe import Recipe
 from corpus.stage import Progress
 from corpus.store import Store, WritingStore
 from train.runs import OutOfTime, StageRun, chains_of, has_data, stage_runs
+
+if TYPE_CHECKING:
+    from train.team import Team
 
 
 @dataclass(frozen=True)
@@ -64,27 +67,29 @@ class TrainReport:
 
 def train_missing(
     recipe: Recipe,
-    store: WritingStore,
+    store: Store,
+    team: Team,
     arms: Sequence[str] | None,
     progress: Progress,
     stop_after_seconds: float | None,
 ) -> TrainReport:
-    """See `train.train_chains`."""
+    """See `train.train_chains`; each process of `team` goes through the same stages, the first writes."""
     began = time.monotonic()
 
     def is_time_up() -> bool:
         return stop_after_seconds is not None and time.monotonic() - began >= stop_after_seconds
 
     runs = stage_runs(recipe, store.root, chains_of(recipe, arms))
-    # All arms, not only the asked-for ones: a changed recipe makes what the others were trained with stale too.
-    known = [chain for chain in chains_of(recipe, None) if has_data(recipe, store.root, chain)]
-    hashes = {run.scope: run.stage_hash for run in stage_runs(recipe, store.root, known)}
-    for table in ("stages", "steps"):
-        store.writer("train").set_current(table, hashes)
+    if isinstance(store, WritingStore):
+        # All arms, not only the asked-for ones: a changed recipe makes what the others were trained with stale too.
+        known = [chain for chain in chains_of(recipe, None) if has_data(recipe, store.root, chain)]
+        hashes = {run.scope: run.stage_hash for run in stage_runs(recipe, store.root, known)}
+        for table in ("stages", "steps", "held_out_losses"):
+            store.writer("train").set_current(table, hashes)
     stages: list[TrainedStage] = []
     try:
         for run in runs:
-            stages.append(_train_if_missing(run, recipe, store, progress, is_time_up))
+            stages.append(_train_if_missing(run, recipe, store, team, progress, is_time_up))
     except OutOfTime as stopped:
         progress.note(f"stopped in time: {stopped}; the same command goes on from there")
         return TrainReport(tuple(stages), stopped_at=str(stopped))
@@ -92,19 +97,24 @@ def train_missing(
 
 
 def _train_if_missing(
-    run: StageRun, recipe: Recipe, store: WritingStore, progress: Progress, is_time_up: Callable[[], bool]
+    run: StageRun, recipe: Recipe, store: Store, team: Team, progress: Progress, is_time_up: Callable[[], bool]
 ) -> TrainedStage:
     from train.checkpoint import read_manifest
 
-    manifest = read_manifest(run.folder)
-    is_whole = manifest is not None and manifest["stage_hash"] == run.stage_hash
-    is_new = not (is_whole and _has_row(store, run))
+    def is_missing() -> bool:
+        manifest = read_manifest(run.folder)
+        is_whole = manifest is not None and manifest["stage_hash"] == run.stage_hash
+        return not (is_whole and _has_row(store, run))
+
+    is_new = team.from_first(is_missing)
     if is_new:
         from train.stage import train_stage
 
-        train_stage(run, recipe, store, progress, is_time_up)
-        manifest = read_manifest(run.folder)
-    shutil.rmtree(run.progress_folder, ignore_errors=True)
+        train_stage(run, recipe, store, team, progress, is_time_up)
+    manifest = team.from_first(lambda: read_manifest(run.folder))
+    if team.is_first:
+        for folder in (run.progress_folder, run.merged_folder):
+            shutil.rmtree(folder, ignore_errors=True)
     assert manifest is not None, run.folder
     numbers = cast("dict[str, int]", manifest)
     return TrainedStage(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from corpus.errors import TrainingError
 from corpus.store.identity import file_id
 from corpus.store.journal import space_error, sync_folder
-from train.model import ADAPTER_FILE
+from train.model import ADAPTER_FILE, BASE_FOLDER
 
 if TYPE_CHECKING:
+    import torch
     from peft import PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -35,8 +36,11 @@ def write_folder(folder: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
         temporary.mkdir(parents=True)
         fill(temporary)
-        for path in temporary.iterdir():
-            _sync(path)
+        for path in temporary.rglob("*"):
+            if path.is_dir():
+                sync_folder(path)
+            else:
+                _sync(path)
         sync_folder(temporary)
         shutil.rmtree(outgoing, ignore_errors=True)
         if folder.exists():
@@ -55,21 +59,34 @@ def write_checkpoint(
     adapter: PeftModel | None,
     tokenizer: PreTrainedTokenizerBase,
     manifest: Mapping[str, object],
+    *,
+    base: Path | None = None,
+    is_first: bool = True,
 ) -> None:
     """Write a finished checkpoint: adapter or all weights in fp32, tokenizer, and `manifest` with every file's hash.
+
+    The merged model in the folder `base` that an adapter stands on comes along. All processes of a team call it, as
+    weights may be in parts; the first writes.
 
     Raises:
         StoreError: the disk is full.
         TrainingError: the weights do not read back as they are.
     """
+    tensors = _adapter_tensors(adapter) if adapter is not None else _all_tensors(model)
+    if not is_first:
+        return
 
     def fill(temporary: Path) -> None:
         if adapter is not None:
-            _save_adapter(temporary, adapter)
+            _save_adapter(temporary, adapter, tensors)
         else:
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, state_dict=dict(tensors))
+        _check_read_back(temporary, tensors)
         tokenizer.save_pretrained(temporary)
-        files = {path.name: file_id(path) for path in sorted(temporary.iterdir())}
+        if base is not None:
+            shutil.copytree(base, temporary / BASE_FOLDER, copy_function=_link)
+        paths = sorted(path for path in temporary.rglob("*") if path.is_file())
+        files = {path.relative_to(temporary).as_posix(): file_id(path) for path in paths}
         (temporary / MANIFEST).write_text(json.dumps({**manifest, "files": files}, indent=1) + "\n", encoding="utf-8")
 
     write_folder(folder, fill)
@@ -104,21 +121,50 @@ def check_parent(folder: Path, base: str, stage_hash: str) -> str:
     return file_id(folder / MANIFEST)
 
 
-def _save_adapter(folder: Path, adapter: PeftModel) -> None:
-    import torch
+def _adapter_tensors(adapter: PeftModel) -> dict[str, torch.Tensor]:
     from peft import get_peft_model_state_dict
-    from safetensors.torch import load_file, save_file
+
+    from train.team import whole
 
     live = get_peft_model_state_dict(adapter, save_embedding_layers=False)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in live.items()}
-    save_file(tensors, folder / ADAPTER_FILE, metadata={"format": "pt"})
-    read_back = load_file(folder / ADAPTER_FILE)
-    if not all(torch.equal(read_back[name], tensor) for name, tensor in tensors.items()):
-        raise TrainingError(f"{folder / ADAPTER_FILE} does not read back as it was written; look at this disk")
+    return {name: whole(tensor).cpu().contiguous() for name, tensor in live.items()}
+
+
+def _all_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    from train.team import whole
+
+    # Parameters and not the state dict: tied weights stand there once.
+    buffers = model.state_dict().keys() & dict(model.named_buffers()).keys()
+    named = [*model.named_parameters(), *((name, model.get_buffer(name)) for name in sorted(buffers))]
+    return {name: whole(tensor).cpu() for name, tensor in named}
+
+
+def _link(source: str, target: str) -> None:
+    """Another name for the same file, where the file system has such: a base model is large."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def _save_adapter(folder: Path, adapter: PeftModel, tensors: Mapping[str, torch.Tensor]) -> None:
+    from safetensors.torch import save_file
+
+    save_file(dict(tensors), folder / ADAPTER_FILE, metadata={"format": "pt"})
     config = copy.copy(adapter.peft_config["default"])
     config.inference_mode = True
     config.target_modules = sorted(config.target_modules)  # a set has another order in each process
     config.save_pretrained(str(folder))
+
+
+def _check_read_back(folder: Path, tensors: Mapping[str, torch.Tensor]) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    for file in folder.glob("*.safetensors"):
+        for name, tensor in load_file(file).items():
+            if not torch.equal(tensor, tensors[name]):
+                raise TrainingError(f"{name} in {file} does not read back as it was written; look at this disk")
 
 
 def _sync(path: Path) -> None:

@@ -9,7 +9,6 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from corpus.errors import TrainingError
-from train.attention import hidden_states
 from train.plan import IGNORED
 
 if TYPE_CHECKING:
@@ -44,14 +43,6 @@ def cross_entropy_sum(
     return torch.stack(sums).sum()
 
 
-def row_loss(
-    model: PreTrainedModel, input_ids: torch.Tensor, labels: torch.Tensor, position_ids: torch.Tensor
-) -> torch.Tensor:
-    """Summed cross-entropy (nats) of one packed row; all tensors [row_tokens]."""
-    head = model.get_output_embeddings()
-    return cross_entropy_sum(hidden_states(model, input_ids, position_ids), cast(torch.nn.Module, head), labels)
-
-
 def check_loss(model: PreTrainedModel) -> None:
     """Prove that the head alone gives this model's logits: some architectures scale or cap them afterwards.
 
@@ -60,10 +51,11 @@ def check_loss(model: PreTrainedModel) -> None:
     """
     vocab_size = model.get_input_embeddings().weight.shape[0]
     ids = torch.randint(vocab_size, (16,), generator=torch.Generator().manual_seed(1)).to(model.device)
+    head = cast(torch.nn.Module, model.get_output_embeddings())
     was_training = model.training
     model.eval()
     with torch.no_grad():
-        ours = float(row_loss(model, ids, ids, torch.arange(len(ids), device=ids.device)))
+        ours = float(cross_entropy_sum(model.base_model(ids[None], use_cache=False).last_hidden_state[0], head, ids))
         logits = model(input_ids=ids[None], use_cache=False).logits[0].float()
         theirs = float(functional.cross_entropy(logits[:-1], ids[1:], reduction="sum"))
     model.train(was_training)

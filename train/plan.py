@@ -5,45 +5,20 @@ Resuming therefore needs one integer, and the number of target tokens of an upda
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from corpus.errors import TrainingError
+from corpus.recipe import StageSettings
 from corpus.store.identity import draw
 from train.packing import pack_best_fit
+from train.segments import Segment, Segments
 
 IGNORED = -100
 """The label of a position that is not predicted (torch's own `ignore_index`)."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A stretch of tokens that sees only itself: a document, a piece of one, or a chat."""
-
-    source: str
-    """The id of the document or chat."""
-    token_ids: Sequence[int]
-    is_target: Sequence[bool]
-    """Which tokens are to be predicted; never the first, which nothing comes before."""
-
-
-@dataclass(frozen=True)
-class Segments:
-    """Segments in flat arrays, and what could not become one."""
-
-    token_ids: NDArray[np.int32]
-    """[num_tokens]"""
-    is_target: NDArray[np.bool_]
-    """[num_tokens]"""
-    starts: NDArray[np.int64]
-    """[num_segments + 1]: segment s is `token_ids[starts[s]:starts[s + 1]]`."""
-    sources: list[str]
-    """[num_segments]"""
-    dropped: Mapping[str, list[str]]
-    """Ids of what is not trained on, by reason."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +29,26 @@ class Row:
     labels: NDArray[np.int64]
     """The row's own tokens where they are targets, IGNORED elsewhere (not shifted)."""
     position_ids: NDArray[np.int64]
-    """Restart at 0 with each segment: what keeps segments apart."""
+    """Restart at 0 with each segment."""
+    lengths: list[int]
+    """Tokens of each segment: what keeps segments apart."""
+
+
+def row_of(segments: Sequence[Segment]) -> Row:
+    """The packed row of some segments."""
+    token_ids = np.concatenate([np.asarray(segment.token_ids, np.int64) for segment in segments])
+    is_target = np.concatenate([np.asarray(segment.is_target, np.bool_) for segment in segments])
+    return _row(token_ids, is_target, [len(segment.token_ids) for segment in segments])
+
+
+def _row(token_ids: NDArray[np.int64], is_target: NDArray[np.bool_], lengths: list[int]) -> Row:
+    positions = np.concatenate([np.arange(length) for length in lengths])
+    return Row(token_ids, np.where(is_target, token_ids, IGNORED), positions, lengths)
+
+
+def empty_row() -> Row:
+    """A row with nothing to learn: what a process passes through that has no row of its own."""
+    return Row(np.zeros(1, np.int64), np.full(1, IGNORED, np.int64), np.zeros(1, np.int64), [1])
 
 
 @dataclass(frozen=True)
@@ -72,14 +66,25 @@ class Plan:
     """Target tokens of each update: what its summed loss is divided by."""
     fill_fraction: float
     """Share of the rows' places that hold a token."""
+    row_tokens: list[int]
+    """Tokens of each packed row."""
+
+    def describe(self) -> str:
+        """What goes in and what comes out, in a line."""
+        num_in, num_out = len(self.segments.token_ids), sum(self.row_tokens)
+        spread = sorted(self.num_targets)
+        return (
+            f"{num_in:,} tokens in {len(self.segments.sources):,} segments = {num_out:,} in {len(self.rows):,} rows "
+            f"({self.fill_fraction:.1%} full); {len(self.updates):,} updates of {spread[0]:,} to {spread[-1]:,} tokens "
+            f"to learn (median {spread[len(spread) // 2]:,})"
+        )
 
     def row(self, number: int) -> Row:
         """Packed row `number`."""
         spans = [self._span(segment) for segment in self.rows[number]]
         token_ids = np.concatenate([self.segments.token_ids[span] for span in spans]).astype(np.int64)
         is_target = np.concatenate([self.segments.is_target[span] for span in spans])
-        positions = np.concatenate([np.arange(span.stop - span.start) for span in spans])
-        return Row(token_ids, np.where(is_target, token_ids, IGNORED), positions)
+        return _row(token_ids, is_target, [span.stop - span.start for span in spans])
 
     def sources(self, number: int) -> list[str]:
         """Ids of the documents or chats in packed row `number`."""
@@ -89,33 +94,16 @@ class Plan:
         return slice(int(self.segments.starts[segment]), int(self.segments.starts[segment + 1]))
 
 
-def flatten(segments: Iterable[Segment], dropped: Mapping[str, list[str]]) -> Segments:
-    """Put segments into flat arrays. `dropped` may still fill up while `segments` is read."""
-    ids: list[NDArray[np.int32]] = []
-    targets: list[NDArray[np.bool_]] = []
-    sources: list[str] = []
-    for segment in segments:
-        assert len(segment.token_ids) == len(segment.is_target) > 0, segment.source
-        assert not segment.is_target[0], segment.source
-        ids.append(np.asarray(segment.token_ids, dtype=np.int32))
-        targets.append(np.asarray(segment.is_target, dtype=np.bool_))
-        sources.append(segment.source)
-    starts = np.cumsum([0, *(len(array) for array in ids)], dtype=np.int64)
-    empty_ids, empty_targets = np.zeros(0, np.int32), np.zeros(0, np.bool_)
-    return Segments(
-        np.concatenate([empty_ids, *ids]), np.concatenate([empty_targets, *targets]), starts, sources, dropped
-    )
-
-
-def make_plan(segments: Segments, *, seq_tokens: int, batch_tokens: int, epochs: int, seed: int, stage: str) -> Plan:
+def make_plan(segments: Segments, settings: StageSettings, seed: int, stage: str) -> Plan:
     """Pack segments into rows of at most `seq_tokens`, and order the rows into updates of at least `batch_tokens`.
 
     Each epoch has its own order, drawn from (seed, stage, epoch); what is left at an epoch's end joins its last
-    update, so that no update is small.
+    update, so that no update is small. With `updates` given, epochs go on until so many are planned.
 
     Raises:
         TrainingError: there is not one target token.
     """
+    seq_tokens = settings.seq_tokens
     if not segments.is_target.any():
         dropped = {reason: len(sources) for reason, sources in segments.dropped.items()}
         raise TrainingError(
@@ -128,11 +116,12 @@ def make_plan(segments: Segments, *, seq_tokens: int, batch_tokens: int, epochs:
     row_tokens = [int(lengths[row].sum()) for row in rows]
     row_targets = [int(targets[row].sum()) for row in rows]
     assert sum(row_tokens) == len(segments.token_ids), (sum(row_tokens), len(segments.token_ids))
-    updates = [
-        update
-        for epoch in range(epochs)
-        for update in _updates(_order(len(rows), seed, stage, epoch), row_tokens, row_targets, batch_tokens)
-    ]
+    updates: list[list[int]] = []
+    epoch = 0
+    while len(updates) < settings.updates if settings.updates else epoch < (settings.epochs or 1):
+        updates += _updates(_order(len(rows), seed, stage, epoch), row_tokens, row_targets, settings.batch_tokens)
+        epoch += 1
+    updates = updates[: settings.updates]
     return Plan(
         segments,
         rows,
@@ -140,6 +129,7 @@ def make_plan(segments: Segments, *, seq_tokens: int, batch_tokens: int, epochs:
         num_tokens=[sum(row_tokens[row] for row in update) for update in updates],
         num_targets=[sum(row_targets[row] for row in update) for update in updates],
         fill_fraction=sum(row_tokens) / (len(rows) * seq_tokens),
+        row_tokens=row_tokens,
     )
 
 

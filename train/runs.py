@@ -11,10 +11,14 @@ from corpus.recipe import Recipe, StageSettings
 from corpus.store.identity import content_id
 from train.shards import Mix, find_mix
 
-TRAIN_CODE_VERSION = 1
+TRAIN_CODE_VERSION = 2
 """Part of every stage's hash: raised when the same data and settings would train something else."""
 CHECKPOINTS = "checkpoints"
 """The folder of finished checkpoints, below the run's."""
+
+
+_NOT_IN_RESULT = {"data", "checkpoint_updates", "keep_last", "held_out_updates", "held_out_tokens"}
+"""Settings of a stage that do not change what is trained; `data` stands there as the hash of what it holds."""
 
 
 class OutOfTime(Exception):
@@ -44,9 +48,25 @@ class StageRun:
         return f"{self.chain}/seed-{self.seed}"
 
     @property
+    def run_folder(self) -> Path:
+        """The run's folder."""
+        return self.folder.parents[2]
+
+    @property
     def progress_folder(self) -> Path:
         """Where its resumable state is while it trains."""
         return self.folder.with_name(f".progress-{self.folder.name}")
+
+    @property
+    def merged_folder(self) -> Path:
+        """Where the merged model that its adapter stands on is while it trains."""
+        return self.folder.with_name(f".base-{self.folder.name}")
+
+
+def deciding_settings(settings: StageSettings) -> dict[str, object]:
+    """The settings of a stage that decide what it becomes: measuring decides only where the best is kept."""
+    measuring = {"held_out_updates", "held_out_tokens"} if settings.keep == "best" else set()
+    return settings.model_dump(mode="json", exclude=_NOT_IN_RESULT - measuring)
 
 
 def chains_of(recipe: Recipe, arms: Sequence[str] | None) -> list[tuple[str, ...]]:
@@ -88,7 +108,7 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
                 parent.stage_hash if parent else None,
                 chain[-1],
                 mix.data_hash,
-                settings.model_dump(mode="json", exclude={"data", "checkpoint_updates"}),
+                deciding_settings(settings),
                 recipe.train.lora and recipe.train.lora.model_dump(mode="json"),
                 precision_of(recipe.train),
                 seed,

@@ -10,8 +10,9 @@ from corpus.errors import TrainingError
 from corpus.recipe import Recipe, Train
 from corpus.store.identity import content_id
 from train.checkpoint import read_manifest
+from train.merge import base_of
 from train.model import ADAPTER_FILE, base_identity, choose_compute, load_base, load_tokenizer, precision_of
-from train.runs import CHECKPOINTS, StageRun, stage_runs
+from train.runs import CHECKPOINTS, StageRun, deciding_settings, stage_runs
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,7 @@ def find_trained(recipe: Recipe, run_folder: Path, chain: Sequence[str], seed: i
 
 def _differences(manifest: Mapping[str, object], run: StageRun, asked: Recipe) -> Iterator[str]:
     was = cast("dict[str, object]", manifest["settings"])
-    for key, value in run.settings.model_dump(mode="json", exclude={"data", "checkpoint_updates"}).items():
+    for key, value in deciding_settings(run.settings).items():
         if was.get(key) != value:
             yield f"train.stages.{run.stage}.{key} was {was.get(key)}, is {value}"
     train = asked.train.model_dump(mode="json", include={"lora", "precision"})
@@ -72,7 +73,9 @@ def load_for_scoring(
     is_adapter = checkpoint is not None and (checkpoint / ADAPTER_FILE).is_file()
     # Weights that training kept in fp32 are read in fp32: rounding them would undo small updates.
     in_fp32 = _scoring_precision(recipe.train) == "fp32"
-    model: PreTrainedModel | PeftModel = load_base(recipe.train, None if is_adapter else checkpoint, frozen=not in_fp32)
+    model: PreTrainedModel | PeftModel = load_base(
+        recipe.train, base_of(checkpoint) if is_adapter else checkpoint, frozen=not in_fp32
+    )
     if checkpoint is not None and is_adapter:
         from peft import PeftModel
 

@@ -1,13 +1,15 @@
-"""The verb of the train room."""
+"""The verbs of the train room."""
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from corpus.command import Overrides, RecipeArgument, opened
+from corpus.command import Overrides, RecipeArgument, opened, run_folder_of
 from corpus.errors import RecipeError
 
 app = typer.Typer()
@@ -36,12 +38,44 @@ def train(
     ] = None,
     override: Overrides = None,
 ) -> None:
-    """Train the chains that the arms need, each shared beginning once."""
+    """Train the chains that the arms need, each shared beginning once.
+
+    On several GPUs: accelerate launch --config_file examples/accelerate/ddp.yaml -m specmill train RECIPE
+    """
     from corpus.console import show_table
-    from train import train_chains
+    from train import follow_chains, train_chains
 
     seconds = None if stop_after is None else read_seconds(stop_after)
+    if os.environ.get("RANK", "0") != "0":  # set by every launcher; the first process writes the run
+        from corpus.recipe.file import load_recipe
+        from corpus.run import run_folder
+
+        loaded = load_recipe(recipe, override or ())
+        return follow_chains(loaded, run_folder(loaded), arm, stop_after_seconds=seconds)
     with opened("train", recipe, override) as (run, progress):
         report = train_chains(run.recipe, run.store, arm, progress, stop_after_seconds=seconds)
     for title, rows in report.tables():
         show_table(title, rows)
+    return None
+
+
+@app.command()
+def export(
+    recipe: RecipeArgument,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="The arm whose model is wanted.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that is not there yet.")],
+    seed: Annotated[int | None, typer.Option(help="Training seed; the recipe's first by default.")] = None,
+    override: Overrides = None,
+) -> None:
+    """Write an arm's model as one folder, its adapter merged into the base model in fp32.
+
+    transformers and vLLM load it as it is. How far its next-token distributions are from those of base and adapter
+    apart is measured and shown.
+    """
+    from corpus.console import show_table
+    from corpus.recipe.file import load_recipe
+    from train import export_merged
+
+    loaded = load_recipe(recipe, override or ())
+    chosen = loaded.train.seeds[0] if seed is None else seed
+    show_table("merged", [export_merged(loaded, run_folder_of(recipe, override), arm, chosen, folder)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,7 +11,13 @@ WIDTH, HEIGHT = 480, 220
 """Units of a chart's own coordinate system: on a phone its text then stays readable."""
 LEFT, RIGHT, TOP, BOTTOM = 46, 12, 10, 26
 MAX_POINTS = 300
-"""Points of one curve; of more, every k-th is drawn."""
+"""Points of one curve; of more, the mean of every k is drawn."""
+MAX_MARKS = 60
+"""Points of one curve that are marked; more would hide it."""
+MAX_SPANS = 3.0
+"""Where peaks may be cut, a chart is at most so many times as high as its lowest four fifths of the points."""
+MAX_MEDIANS = 2.0
+"""And cuts no marked point, of which there are few, below so many times their median."""
 
 
 class Tick(NamedTuple):
@@ -32,12 +38,34 @@ class Box(NamedTuple):
     title: str
 
 
+class Line(NamedTuple):
+    """What a line chart is asked to draw: points (x, y) in order."""
+
+    name: str
+    points: Sequence[tuple[float, float]]
+    series: int
+    """Its colour: six, and 6 for what stands back."""
+    is_dashed: bool = False
+    is_marked: bool = False
+    """Whether each of its points is a measurement that is to be seen."""
+
+
+class Mark(NamedTuple):
+    """One measurement of a curve."""
+
+    x: str
+    y: str
+    title: str
+
+
 class Curve(NamedTuple):
     """One line of a line chart."""
 
     name: str
     points: str
     series: int
+    is_dashed: bool = False
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,24 +140,49 @@ def score_chart(bins: Sequence[Bin], low: float, width: float, names: Sequence[s
     return Chart(x_ticks, _y_ticks(0, top), boxes=tuple(boxes))
 
 
-def line_chart(series: Mapping[str, Sequence[tuple[float, float]]], y_low: float | None = None) -> Chart:
-    """Curves through (x, y) points, each with its name; `y_low` is where the axis begins, else at the lowest point."""
-    points = [point for curve in series.values() for point in curve]
-    x_high = max(x for x, _ in points)
-    x_low = min(x for x, _ in points)
-    y_high = max(y for _, y in points)
-    y_low = min(y for _, y in points) if y_low is None else y_low
+def line_chart(lines: Sequence[Line], y_low: float | None = None, *, cut_peaks: bool = False) -> Chart:
+    """Curves of all `lines`.
+
+    Args:
+        lines: at least one, each with a point.
+        y_low: where the axis begins, else at the lowest point.
+        cut_peaks: whether a few points far above the others may lie above the chart; its note then says how high.
+    """
+    every = math.ceil(max(len(line.points) for line in lines) / MAX_POINTS)
+    lines = [line._replace(points=_thinned(line.points)) for line in lines]
+    x_low, x_high = _range([x for line in lines for x, _ in line.points])
+    least, highest = _range([y for line in lines for _, y in line.points])
+    y_low = least if y_low is None else y_low
+    y_high = _high_enough(lines, y_low, highest) if cut_peaks else highest
+    notes = [f"each point the mean of {every}"] if every > 1 else []
+    notes += [f"highest: {highest:,.4g}, above the chart"] if y_high < highest else []
     curves = []
-    note = ""
-    for number, (name, curve) in enumerate(series.items()):
-        every = math.ceil(len(curve) / MAX_POINTS)
-        if every > 1:
-            note = f"every {every}th update is drawn"
-        drawn = [*curve[::every], curve[-1]]
-        places = " ".join(f"{_number(_x(x, x_low, x_high))},{_number(_y(y, y_low, y_high))}" for x, y in drawn)
-        curves.append(Curve(name, places, number % 6))
+    for line in lines:
+        places = [(_number(_x(x, x_low, x_high)), _number(_y(y, y_low, y_high))) for x, y in line.points]
+        titles = [f"{line.name}, {x:,.0f}: {y:,.4g}" for x, y in line.points]
+        is_marked = len(places) == 1 or (line.is_marked and len(places) <= MAX_MARKS)
+        marks = tuple(Mark(*place, title) for place, title in zip(places, titles, strict=True)) if is_marked else ()
+        curves.append(Curve(line.name, " ".join(map(",".join, places)), line.series, line.is_dashed, marks))
     x_ticks = tuple(Tick(_number(_x(value, x_low, x_high)), f"{value:,.0f}") for value in ticks(x_low, x_high, 6))
-    return Chart(x_ticks, _y_ticks(y_low, y_high), curves=tuple(curves), note=note)
+    return Chart(x_ticks, _y_ticks(y_low, y_high), curves=tuple(curves), note="; ".join(notes))
+
+
+def _range(values: Sequence[float]) -> tuple[float, float]:
+    return min(values), max(values)
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    every = math.ceil(len(points) / MAX_POINTS)
+    groups = [points[start : start + every] for start in range(0, len(points), every)]
+    return [(sum(x for x, _ in some) / len(some), sum(y for _, y in some) / len(some)) for some in groups]
+
+
+def _high_enough(lines: Sequence[Line], y_low: float, highest: float) -> float:
+    noisy = sorted(y for line in lines if not line.is_marked for _, y in line.points)
+    marked = sorted(y for line in lines if line.is_marked for _, y in line.points)
+    highs = [y_low + MAX_SPANS * (noisy[math.ceil(0.8 * len(noisy)) - 1] - y_low)] if noisy else []
+    highs += [min(marked[-1], MAX_MEDIANS * marked[len(marked) // 2])] if marked else []
+    return min(highest, max(highs)) if max(highs) > y_low else highest
 
 
 def whiskers(estimates: Sequence[tuple[float, float, float]]) -> list[Whisker]:

@@ -79,6 +79,8 @@ def render_report(
             "mix_parts": report_rows.named(look, "mix_against_target"),
             "stages": report_rows.named(look, "stages"),
             "curves": report_rows.training_curves(look),
+            "held_out": [row for row in report_rows.named(look, "held_out_losses") if row["genre"] == "all genres"],
+            "speed": report_rows.named(look, "training_speed"),
             "arms": arm_groups(arms),
             "old_arms": [row["arm"] for row in report_rows.named(look, "arms") if row["is_of_current_data"] is False],
             "beside": report_beside.beside(look, other[0], arms, other[1]) if other else None,

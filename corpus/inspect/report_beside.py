@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from corpus.inspect import report_rows, report_texts
-from corpus.inspect.charts import Chart, line_chart
+from corpus.inspect.charts import Chart, Line, line_chart
 from corpus.inspect.look import Look, Row
 
 MOST_CELLS = 15
@@ -46,7 +46,7 @@ def beside(
             {"measure": name, "this": measures[0].get(name), "other": measures[1].get(name)} for name in names
         ]
         lengths = {title: _lengths(one) for title, one in zip(("this run", other_root.name), both, strict=True)}
-        drawn = {title: points for title, points in lengths.items() if points}
+        drawn = [Line(title, points, place) for place, (title, points) in enumerate(lengths.items()) if points]
         return Beside(
             other_root.resolve().name,
             rows,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from corpus.inspect.charts import Bin, Chart, bin_width, histogram, line_chart, score_chart
+from corpus.inspect.charts import Bin, Chart, Line, bin_width, histogram, line_chart, score_chart
 from corpus.inspect.look import Look, Row
 from corpus.inspect.named import named_queries
 
@@ -17,6 +17,8 @@ MOST_SCORES = 40
 EXAMPLE_CHARS = 500
 EXAMPLES = 3
 SAMPLE_CHATS = 4
+MOST_GENRES = 6
+"""Curves of held-out loss by genre, those with the most tokens; the others are one curve."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +116,76 @@ def lengths(look: Look) -> Chart | None:
 
 
 def training_curves(look: Look) -> list[tuple[str, Chart]]:
-    """The loss of every stage by update, one curve per training seed."""
-    rows = look.rows("SELECT chain, stage, seed, step, loss FROM steps WHERE isfinite(loss) ORDER BY ALL")
-    charts: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    """Titled charts: the loss of each stage by update, learned and held out, for each seed; the latter by genre too."""
+    rows = look.rows("""
+        SELECT chain, stage, false AS is_held_out, seed, step, loss FROM steps WHERE isfinite(loss)
+        UNION ALL
+        SELECT chain, stage, true, seed, step, sum(loss * target_tokens) / sum(target_tokens)
+        FROM held_out_losses GROUP BY chain, stage, seed, step HAVING bool_and(isfinite(loss))
+        ORDER BY ALL
+    """)
+    stages: dict[str, dict[tuple[bool, object], list[tuple[float, float]]]] = {}
     for row in rows:
-        title = str(row["chain"]) if row["chain"] == row["stage"] else f"{row['chain']}: {row['stage']}"
-        curve = charts.setdefault(title, {}).setdefault(f"seed {row['seed']}", [])
+        curve = stages.setdefault(_stage_title(row), {}).setdefault((bool(row["is_held_out"]), row["seed"]), [])
         curve.append((cast("float", row["step"]), cast("float", row["loss"])))
-    return [(title, line_chart(series)) for title, series in charts.items()]
+    by_genre = _held_out_by_genre(look)
+    charts = []
+    for title, curves in stages.items():
+        colours = {seed: place % 6 for place, seed in enumerate(dict.fromkeys(seed for _, seed in curves))}
+        lines = [
+            Line(f"seed {seed}{', held out' if is_held_out else ''}", points, colours[seed], is_held_out, is_held_out)
+            for (is_held_out, seed), points in curves.items()
+        ]
+        charts.append((title, line_chart(lines, cut_peaks=True)))
+        charts += [by_genre[title]] if title in by_genre else []
+    return charts
+
+
+def _held_out_by_genre(look: Look) -> dict[str, tuple[str, Chart]]:
+    """Of each stage with more than one genre a titled chart: the mean of the seeds that were trained furthest."""
+    rows = look.rows(
+        """
+        WITH furthest AS (
+            SELECT chain, stage, seed, count(*) OVER (PARTITION BY chain, stage) AS seeds
+            FROM (
+                SELECT chain, stage, seed FROM held_out_losses GROUP BY chain, stage, seed
+                QUALIFY max(step) = max(max(step)) OVER (PARTITION BY chain, stage)
+            )
+        ),
+        measured AS (
+            SELECT chain, stage, seeds, genre, step, loss, target_tokens
+            FROM held_out_losses JOIN furthest USING (chain, stage, seed) WHERE isfinite(loss)
+        ),
+        ranked AS (
+            SELECT chain, stage, genre, count(*) OVER (PARTITION BY chain, stage) AS genres,
+                row_number() OVER (PARTITION BY chain, stage ORDER BY sum(target_tokens) DESC, genre) AS place
+            FROM measured GROUP BY chain, stage, genre
+        )
+        SELECT chain, stage, seeds, least(place, $most + 1) AS place,
+            if(place <= $most OR genres = $most + 1, genre, 'others') AS genre,
+            step, sum(loss * target_tokens) / sum(target_tokens) AS loss
+        FROM measured JOIN ranked USING (chain, stage, genre)
+        WHERE genres > 1
+        GROUP BY ALL ORDER BY ALL
+        """,
+        {"most": MOST_GENRES},
+    )
+    stages: dict[str, dict[tuple[int, str], list[tuple[float, float]]]] = {}
+    seeds = {_stage_title(row): cast("int", row["seeds"]) for row in rows}
+    for row in rows:
+        curves = stages.setdefault(_stage_title(row), {})
+        curve = curves.setdefault((cast("int", row["place"]) - 1, str(row["genre"])), [])
+        curve.append((cast("float", row["step"]), cast("float", row["loss"])))
+    charts = {}
+    for title, curves in stages.items():
+        of = f" (mean of {seeds[title]} seeds)" if seeds[title] > 1 else ""
+        lines = [Line(genre, points, place, place == MOST_GENRES, True) for (place, genre), points in curves.items()]
+        charts[title] = (f"{title}, held out by genre{of}", line_chart(lines, cut_peaks=True))
+    return charts
+
+
+def _stage_title(row: Row) -> str:
+    return str(row["chain"]) if row["chain"] == row["stage"] else f"{row['chain']}: {row['stage']}"
 
 
 def scores(look: Look) -> list[Row]:

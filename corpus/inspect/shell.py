@@ -91,7 +91,7 @@ def _answer_command(root: Path, line: str, console: Console) -> None:
     command, _, argument = line.partition(" ")
     known = {**dict.fromkeys(TABLES), **dict.fromkeys(f"all_{name}" for name in TABLES), **dict.fromkeys(VIEWS)}
     if command == ".tables":
-        _say(console, *(f"{name:12} all_{name}" for name in TABLES), *VIEWS)
+        _say(console, *(f"{name:15} all_{name}" for name in TABLES), *VIEWS)
     elif command == ".queries":
         for query in named_queries().values():
             needs = "".join(f" -p {one.name}=..." for one in query.parameters if not one.is_optional)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -66,7 +67,10 @@ def write_durably(path: Path, data: bytes) -> None:
 def remove_temporaries(folder: Path) -> None:
     """Remove what a killed writer left half-written. Only the process that holds the lock may."""
     for temporary in folder.glob(f"*/{TEMPORARY}*"):
-        temporary.unlink()
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink()
 
 
 def columns_of(path: Path) -> frozenset[str]:

@@ -145,7 +145,13 @@ _ALL = (
     _table(
         "steps", "train", "chain,seed,stage,stage_hash,step", "stage_hash",
         chain=STRING, seed=INT, stage=STRING, step=INT, loss=FLOAT, tokens=INT, target_tokens=INT,
-        learning_rate=FLOAT, grad_norm=FLOAT, seconds=FLOAT, stage_hash=STRING,
+        learning_rate=FLOAT, grad_norm=FLOAT, seconds=FLOAT, tokens_per_second=FLOAT, target_tokens_per_second=FLOAT,
+        mfu_fraction=FLOAT, peak_memory_bytes=INT, stage_hash=STRING,
+    ),
+    _table(
+        "held_out_losses", "train", "chain,seed,stage,stage_hash,step,genre", "stage_hash",
+        chain=STRING, seed=INT, stage=STRING, step=INT, genre=STRING, loss=FLOAT, num_texts=INT, target_tokens=INT,
+        stage_hash=STRING,
     ),
     _table(
         "evals", "eval", "eval_id", "eval_hash",

@@ -1,4 +1,4 @@
-"""What the lines of progress say where there is no terminal."""
+"""What a person sees of progress: lines where there is no terminal, bars where there is one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,26 @@ import time
 import pytest
 from rich.console import Console
 
-from corpus.console import LINE_SECONDS, Lines
+from corpus.console import LINE_SECONDS, Lines, Panel
+
+STANDS = (
+    "loss 2.31 \N{MIDDLE DOT} held out 2.45 \N{MIDDLE DOT} 1,203 tokens/s (1,190 learned) \N{MIDDLE DOT} "
+    "38 % of this machine's matrix rate \N{MIDDLE DOT} 3.1 GB"
+)
+
+
+def drawn(panel: Panel, width: int) -> list[str]:
+    """The lines of a panel that was made with a terminal of that width."""
+    console = Console(file=io.StringIO(), width=width, record=True)
+    console.print(panel._progress.get_renderable())
+    return [line.rstrip() for line in console.export_text().splitlines()]
+
+
+def panel_of(width: int, *stages: str) -> Panel:
+    panel = Panel(Console(file=io.StringIO(), width=width, force_terminal=True))
+    for stage in stages:
+        panel.start(stage, 640)
+    return panel
 
 
 def test_what_is_left_is_told_from_the_first_that_was_done_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +48,59 @@ def test_what_is_left_is_told_from_the_first_that_was_done_on(monkeypatch: pytes
         "chats: 2/11 in 515 s, about 135 s left",
         "chats: 3/11 in 530 s, about 120 s left",
     ]
+
+
+def test_a_line_ends_with_what_was_last_said_of_its_stage_and_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    said = io.StringIO()
+    lines = Lines(Console(file=said, width=80))
+    lines.start("train midtrain seed 0", 3)
+    for text in ("loss [bold]3.00", "loss 2.50", STANDS):
+        lines.describe("train midtrain seed 0", text)
+        now += LINE_SECONDS if text != "loss 2.50" else 1
+        lines.advance("train midtrain seed 0", "ok")
+    lines.start("train sft seed 0", 1)
+    lines.advance("train sft seed 0", "ok")
+    assert said.getvalue().splitlines() == [
+        "train midtrain seed 0: 3 to do",
+        "train midtrain seed 0: 1/3 in 15 s \N{MIDDLE DOT} loss [bold]3.00",
+        f"train midtrain seed 0: 3/3 in 31 s \N{MIDDLE DOT} {STANDS}",
+        "train sft seed 0: 1 to do",
+        "train sft seed 0: 1/1 in 0 s",
+    ]
+
+
+@pytest.mark.parametrize(("width", "num_lines"), [(80, 2), (120, 1)])
+def test_what_is_said_of_a_stage_stands_whole_under_its_bar_and_leaves_the_bars_alone(
+    width: int, num_lines: int
+) -> None:
+    panel = panel_of(width, "train midtrain seed 0", "train midtrain+sft seed 0")
+    plain = drawn(panel, width)
+    assert all(name in line and "0/640" in line for name, line in zip(panel._tasks, plain, strict=True))
+    panel.describe("train midtrain seed 0", "loss 9.99")
+    panel.describe("train midtrain seed 0", STANDS)
+    first, *under, last = drawn(panel, width)
+    assert len(under) == num_lines
+    assert all(line.startswith("  ") and len(line) <= width for line in under)
+    assert " ".join(line.strip() for line in under) == STANDS
+    # Spinners turn and seconds pass; names, bars and counts stay where they were.
+    assert [line[1:].partition("640 ")[0] for line in (first, last)] == [
+        line[1:].partition("640 ")[0] for line in plain
+    ]
+
+
+def test_a_panel_takes_what_is_said_for_text_also_before_its_stage_begins() -> None:
+    panel = panel_of(80)
+    panel.describe("train", "loss [bold]2.0[/bold]")
+    assert drawn(panel, 80) == []
+    panel.start("train", 2)
+    assert drawn(panel, 80)[1] == "  loss [bold]2.0[/bold]"
+
+
+def test_a_bar_is_one_line_however_narrow_the_terminal() -> None:
+    panel = panel_of(80, "train midtrain seed 0", "sft")
+    panel.advance("sft", "a failure with a name")
+    panel.describe("sft", "loss 2")
+    for width in range(10, 120):
+        assert [line.strip() for line in drawn(panel, width)][2:] == ["loss 2"], width

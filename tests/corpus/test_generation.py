@@ -98,7 +98,7 @@ def test_tokens_are_counted_with_the_base_model_as_it_will_be_loaded(
 
     for module in (generation, models):
         monkeypatch.setattr(module, "token_counter", counter)
-        monkeypatch.setattr(module, "chat_token_counter", counter)
+        monkeypatch.setattr(module, "chat_token_counter", lambda train: counter(train))
     monkeypatch.setattr(generation, "open_engine", lambda settings, seed: FakeEngine(prose))
     train = Train(model="someone/model", revision="abc", trust_remote_code=True)
     file = tmp_path / "rows.jsonl"
@@ -106,7 +106,8 @@ def test_tokens_are_counted_with_the_base_model_as_it_will_be_loaded(
     with open_run(recipe(tmp_path).model_copy(update={"train": train}), "generate", print) as run:
         generate_corpus(run.recipe, run.store, Silent())
         import_rows(run.recipe, run.store, [file], "notes")
-    assert asked == [("someone/model", "abc", True)] * 3, "documents alone need no chat tokenizer"
+    base = ("someone/model", "abc", True)
+    assert asked == [base, (train,), base], "documents alone need no chat tokenizer"
 
 
 def test_every_text_leads_back_to_its_brief_and_call(run: Run) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from corpus import builtin, models
 from corpus.errors import SetupError
+from corpus.recipe import Train
 
 BUILTIN = "builtin:smollm2-135m"
 TEXTS = ["", "Hello.", "In 2025, 12.5% of  3 rules", "naïve 日本 \t\n\n  7 apples", "<|im_start|>user\nhi<|im_end|>"]
@@ -51,7 +52,7 @@ def test_tokens_are_counted_as_transformers_counts_them(tokenizer):
 def test_in_a_text_a_special_token_is_counted_as_its_characters_and_in_a_template_as_one():
     (in_text,) = models.token_counter(BUILTIN)(["<filename>"])
     assert in_text > 1
-    count_chats = models.chat_token_counter(BUILTIN)
+    count_chats = models.chat_token_counter(Train(model=BUILTIN))
     opening, longer = count_chats([[{"role": "user", "content": "a"}], [{"role": "user", "content": "a"}] * 2])
     assert longer - opening == len(["<|im_start|>", "user", "\n", "a", "<|im_end|>", "\n"])
     assert models.token_counter(BUILTIN)(["<filename>"]) == [in_text], "one counter leaves the other as it is"
@@ -66,7 +67,7 @@ def test_chats_are_counted_under_their_template(tokenizer):
     expected = len(
         tokenizer(tokenizer.apply_chat_template(CHAT, tokenize=False), add_special_tokens=False)["input_ids"]
     )
-    count = models.chat_token_counter(BUILTIN)
+    count = models.chat_token_counter(Train(model=BUILTIN))
     assert count([CHAT, CHAT[:1]])[0] == expected
     assert count([]) == []
 

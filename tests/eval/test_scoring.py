@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, processors
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -279,19 +278,3 @@ def test_the_chat_template_is_used_and_brings_its_own_special_tokens(tokenizer: 
     assert rendered == "<|im_start|>user\n{{ x }} $y %s<|im_end|>\n<|im_start|>assistant\n"
     ids = tokenizer.encode(rendered, add_special_tokens=False)
     assert ids[0] == tokenizer.bos_token_id and ids[1] != tokenizer.bos_token_id
-
-
-def test_a_base_model_without_a_template_gets_the_plain_one(tokenizer: PreTrainedTokenizerFast) -> None:
-    plain = PreTrainedTokenizerFast(tokenizer_object=tokenizer.backend_tokenizer, bos_token="<|im_start|>")
-    assert render_prompt(plain, [{"role": "user", "content": "Hello."}]) == "User: Hello.\n\nAssistant: "
-
-
-def test_the_plain_template_begins_with_a_bos_where_the_tokenizer_adds_one(tokenizer: PreTrainedTokenizerFast) -> None:
-    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.post_processor = processors.TemplateProcessing(
-        single="<|im_start|> $A", special_tokens=[("<|im_start|>", 0)]
-    )
-    adds = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|im_start|>")
-    rendered = render_prompt(adds, [{"role": "user", "content": "Hello."}])
-    assert rendered.startswith("<|im_start|>User: Hello.")
-    assert adds.encode(rendered, add_special_tokens=False).count(adds.bos_token_id) == 1

@@ -43,6 +43,9 @@ class Notes:
     def advance(self, stage: str, outcome: str) -> None:
         pass
 
+    def describe(self, stage: str, text: str) -> None:
+        pass
+
     def note(self, message: str) -> None:
         self.notes.append(message)
 

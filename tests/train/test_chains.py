@@ -96,7 +96,7 @@ def test_what_was_trained_is_found_and_what_the_recipe_no_longer_says_is_named(r
     stages = {name: stage.model_copy() for name, stage in recipe.train.stages.items()}
     stages["midtrain"] = stages["midtrain"].model_copy(update={"epochs": 2})
     changed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
-    with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was 1, is 2$"):
+    with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was None, is 2$"):
         find_trained(changed, whole, chain[:1], 0)
     with pytest.raises(TrainingError, match="otherwise than the recipe says: the stage before it"):
         find_trained(changed, whole, chain, 0)
@@ -256,7 +256,7 @@ def test_dropped_chats_are_said_and_kept_in_the_manifest(recipe, tmp_path):
     write_shards(tmp_path / "run", "sft", [*chat_rows(6), long], kind="chats")
     notes = Notes()
     report = train(recipe, tmp_path / "run", ["sft"], notes)
-    assert any("1 chats are left out: longer than seq_tokens (such as long)" in note for note in notes.notes)
+    assert any("leaves out 1 chats: longer than seq_tokens (such as long)" in note for note in notes.notes)
     assert read_manifest(report.stages[0].checkpoint)["dropped"]["longer than seq_tokens"] == ["long"]
 
 

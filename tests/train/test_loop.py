@@ -8,12 +8,11 @@ import torch
 
 from corpus.errors import TrainingError
 from corpus.recipe import StageSettings
-from tests.train.tiny import tiny_model
-from train.loop import Trainer, learning_rate
-from train.model import Compute
-from train.plan import Plan, Segment, flatten, make_plan
+from tests.train.tiny import flatten, packed, tiny_model, trainer_of
+from train.loop import learning_rate
+from train.plan import Plan, make_plan
+from train.segments import Segment
 
-CPU = Compute(torch.device("cpu"), torch.float32)
 SETTINGS = StageSettings(data="docs", learning_rate=1e-2, warmup_fraction=0.0)
 
 
@@ -29,12 +28,12 @@ def segments_of(num_targets, first=0):
 def plan_with(segments, rows, updates) -> Plan:
     targets = [sum(sum(segments[segment].is_target) for row in update for segment in rows[row]) for update in updates]
     tokens = [12 * sum(len(rows[row]) for row in update) for update in updates]
-    return Plan(flatten(segments, {}), rows, updates, tokens, targets, 1.0)
+    return Plan(flatten(segments), rows, updates, tokens, targets, 1.0, [12 * len(row) for row in rows])
 
 
 def weights_after(plan, settings=SETTINGS, model=None):
     model = model or tiny_model()
-    trainer = Trainer(model, plan, settings, CPU, seed=0, stage="midtrain")
+    trainer = trainer_of(model, plan, settings)
     for number in range(len(plan.updates)):
         trainer.update(number)
     return {name: value.detach().clone() for name, value in model.named_parameters()}
@@ -65,17 +64,16 @@ def test_an_update_does_not_depend_on_how_its_segments_lie_in_rows(rows_per_upda
 
 def test_a_mean_of_row_means_would_be_another_update():
     """The control: with the fault that the rule avoids, the gradient is plainly different."""
-    from train.loss import row_loss
-
     plan = plan_with(segments_of(UNEQUAL), [[segment] for segment in range(8)], [list(range(8))])
     model = tiny_model()
+    module = packed(model)
 
     def gradient(weight_of_row):
         model.zero_grad()
         for number in range(8):
             row = plan.row(number)
-            tensors = [torch.from_numpy(array) for array in (row.input_ids, row.labels, row.position_ids)]
-            (row_loss(model, *tensors) * weight_of_row(number)).backward()
+            input_ids, positions, labels = map(torch.from_numpy, (row.input_ids, row.position_ids, row.labels))
+            (module(input_ids, positions, row.lengths, labels) * weight_of_row(number)).backward()
         return torch.cat([value.grad.flatten() for value in model.parameters()])
 
     right = gradient(lambda _: 1 / sum(UNEQUAL))
@@ -86,8 +84,8 @@ def test_a_mean_of_row_means_would_be_another_update():
 def test_the_reported_loss_is_the_mean_over_the_target_tokens():
     plan = plan_with(segments_of(UNEQUAL), [[0, 1, 2], [3, 4, 5, 6, 7]], [[0, 1]])
     model = tiny_model()
-    segments = flatten(segments_of(UNEQUAL), {})
-    row = make_plan(segments, seq_tokens=96, batch_tokens=1, epochs=1, seed=0, stage="x").row(0)
+    segments = flatten(segments_of(UNEQUAL))
+    row = make_plan(segments, StageSettings(data="docs", seq_tokens=96, batch_tokens=1), 0, "x").row(0)
     with torch.no_grad():
         logits = model(
             input_ids=torch.from_numpy(row.input_ids)[None],
@@ -95,7 +93,7 @@ def test_the_reported_loss_is_the_mean_over_the_target_tokens():
             use_cache=False,
         ).logits[0]
     mean = torch.nn.functional.cross_entropy(logits[:-1], torch.from_numpy(row.labels)[1:])
-    step = Trainer(model, plan, SETTINGS, CPU, seed=0, stage="midtrain").update(0)
+    step = trainer_of(model, plan, SETTINGS).update(0)
     assert step.loss == pytest.approx(float(mean), rel=1e-5)
     assert (step.target_tokens, step.tokens) == (sum(UNEQUAL), 96)
 
@@ -115,7 +113,7 @@ def test_a_loss_that_is_not_a_number_stops_training_and_names_the_texts():
     model = tiny_model()
     model.model.norm.weight.data[0] = math.nan
     plan = plan_with(segments_of([3, 3]), [[1, 0]], [[0]])
-    trainer = Trainer(model, plan, SETTINGS, CPU, seed=0, stage="midtrain")
+    trainer = trainer_of(model, plan, SETTINGS)
     with pytest.raises(TrainingError, match=r"nan at update 0, row 0 \(texts text-1, text-0\)"):
         trainer.update(0)
 
@@ -128,7 +126,7 @@ def test_a_rate_of_zero_leaves_the_weights_as_they_are():
 
 
 def final_loss(plan) -> float:
-    trainer = Trainer(tiny_model(), plan, SETTINGS, CPU, seed=0, stage="midtrain")
+    trainer = trainer_of(tiny_model(), plan, SETTINGS)
     return [trainer.update(number).loss for number in range(len(plan.updates))][-1]
 
 
@@ -143,12 +141,12 @@ def test_eight_texts_are_learned_by_heart_and_random_targets_are_not():
 def test_a_first_update_that_moves_nothing_is_refused(monkeypatch):
     """As with an adapter that was loaded frozen, or a rate that vanishes beside the weights."""
     plan = plan_with(segments_of(UNEQUAL), [[0, 1, 2, 3]], [[0]])
-    trainer = Trainer(tiny_model(), plan, SETTINGS, CPU, seed=0, stage="midtrain")
+    trainer = trainer_of(tiny_model(), plan, SETTINGS)
     with monkeypatch.context() as patched:
         patched.setattr(trainer.optimizer, "step", lambda: None)
         with pytest.raises(TrainingError, match="moved none of"):
             trainer.update(0)
     tiny = SETTINGS.model_copy(update={"learning_rate": 1e-30})
     with pytest.raises(TrainingError, match="at a learning rate of 1e-30"):
-        Trainer(tiny_model(), plan, tiny, CPU, seed=0, stage="midtrain").update(0)
-    Trainer(tiny_model(), plan, SETTINGS, CPU, seed=0, stage="midtrain").update(0)
+        trainer_of(tiny_model(), plan, tiny).update(0)
+    trainer_of(tiny_model(), plan, SETTINGS).update(0)

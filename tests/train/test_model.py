@@ -9,29 +9,29 @@ import torch
 from safetensors.torch import load_file
 
 from corpus.errors import TrainingError
-from tests.train.tiny import tiny_model
+from tests.train.tiny import flatten, tiny_model, trainer_of
+from train.adapter import load_trainable
 from train.checkpoint import MANIFEST, check_parent, read_manifest, write_checkpoint, write_folder
-from train.loop import Trainer
 from train.model import (
     ADAPTER_FILE,
     Compute,
     base_identity,
     load_tokenizer,
-    load_trainable,
     stop_ids,
 )
-from train.plan import Segment, flatten, make_plan
+from train.plan import make_plan
 from train.scoring import load_for_scoring, scoring_hash
+from train.segments import Segment
 
-CPU = Compute(torch.device("cpu"), torch.float32)
 IDS = torch.arange(10, 30)[None]
 
 
 def trainer_for(model, settings):
     tokens = np.random.default_rng(0).integers(8, 320, (6, 20)).tolist()
-    segments = flatten([Segment(f"text-{n}", row, [False] + [True] * 19) for n, row in enumerate(tokens)], {})
-    plan = make_plan(segments, seq_tokens=40, batch_tokens=40, epochs=3, seed=0, stage="midtrain")
-    return Trainer(model, plan, settings, CPU, seed=0, stage="midtrain")
+    segments = flatten([Segment(f"text-{n}", row, [False] + [True] * 19) for n, row in enumerate(tokens)])
+    sizes = {"seq_tokens": 40, "batch_tokens": 40, "epochs": 3}
+    plan = make_plan(segments, settings.model_copy(update=sizes), 0, "midtrain")
+    return trainer_of(model, plan, settings)
 
 
 def logits_of(model):

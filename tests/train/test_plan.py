@@ -8,15 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.errors import TrainingError
-from tests.train.tiny import SENTENCES
+from corpus.recipe import StageSettings
+from tests.train.tiny import SENTENCES, flatten
 from train.packing import pack_best_fit, piece_lengths
-from train.plan import IGNORED, Segment, flatten, make_plan
+from train.plan import IGNORED, make_plan
+from train.segments import Segment, open_segments, write_segments
 from train.texts import document_segments
 
 DOCUMENTS = [(f"doc-{number}", " ".join(SENTENCES[: 1 + number % 4])) for number in range(12)]
 
 
-def plan_of(lengths, *, batch_tokens=20, epochs=1, seed=0, stage="midtrain", seq_tokens=16):
+def plan_of(lengths, *, batch_tokens=20, seed=0, stage="midtrain", seq_tokens=16, **length):
     """A plan of documents whose every token is a number of its own."""
     numbers = iter(range(sum(lengths)))
     pieces = [
@@ -24,9 +26,8 @@ def plan_of(lengths, *, batch_tokens=20, epochs=1, seed=0, stage="midtrain", seq
         for document, tokens in enumerate(lengths)
         for length in piece_lengths(tokens, seq_tokens)
     ]
-    return make_plan(
-        flatten(pieces, {}), seq_tokens=seq_tokens, batch_tokens=batch_tokens, epochs=epochs, seed=seed, stage=stage
-    )
+    settings = StageSettings(data="docs", seq_tokens=seq_tokens, batch_tokens=batch_tokens, **length)
+    return make_plan(flatten(pieces), settings, seed, stage)
 
 
 @given(st.integers(1, 5000), st.integers(8, 100))
@@ -77,6 +78,37 @@ def test_each_epoch_trains_on_every_token_once_but_the_first_of_each_segment(len
     assert all(tokens >= batch_tokens for tokens in plan.num_tokens) or len(plan.updates) == epochs
 
 
+def test_updates_given_instead_of_epochs_go_on_over_the_data_until_so_many_are_planned():
+    once = len(plan_of([9] * 30).updates)
+    assert plan_of([9] * 30, updates=4).updates == plan_of([9] * 30).updates[:4]
+    more = plan_of([9] * 30, updates=2 * once + 3)
+    assert more.updates == plan_of([9] * 30, epochs=3).updates[: 2 * once + 3]
+    assert len(more.num_targets) == len(more.num_tokens) == 2 * once + 3
+
+
+def test_epochs_and_updates_are_not_both_given():
+    with pytest.raises(ValueError, match=r"epochs \(2\) and updates \(5\) are both given; leave one out"):
+        plan_of([9], epochs=2, updates=5)
+
+
+def test_a_plan_says_that_no_token_is_lost():
+    plan = plan_of([5, 30, 8, 3, 12], batch_tokens=16)
+    assert plan.describe().startswith("58 tokens in 6 segments = 58 in 4 rows (90.6% full); ")
+    assert (
+        f"; {len(plan.updates)} updates of {min(plan.num_targets)} to {max(plan.num_targets)} tokens" in plan.describe()
+    )
+
+
+def test_damaged_tokens_are_not_opened(tmp_path):
+    segments = [Segment("doc", [5, 6, 7], [False, True, True])]
+    write_segments(tmp_path / "tokens", segments, {"why": ["other"]})
+    opened = open_segments(tmp_path / "tokens")
+    assert (opened.token_ids.tolist(), opened.sources, opened.dropped) == ([5, 6, 7], ["doc"], {"why": ["other"]})
+    file = tmp_path / "tokens" / "token_ids.int32"
+    file.write_bytes(bytes([9]) + file.read_bytes()[1:])
+    assert open_segments(tmp_path / "tokens") is None
+
+
 def test_positions_restart_with_each_segment():
     plan = plan_of([5, 3, 8])
     row = plan.row(0)
@@ -111,7 +143,7 @@ def test_rows_of_short_documents_are_nearly_full():
 def test_each_document_ends_in_one_learned_eos_and_begins_with_bos_only_where_the_tokenizer_puts_it(tokenizer_maker):
     for puts_bos in (False, True):
         tokenizer = tokenizer_maker(eos="<|eos|>", puts_bos=puts_bos)
-        segments = document_segments(DOCUMENTS, tokenizer, 1000)
+        segments = flatten(document_segments(DOCUMENTS, tokenizer, 1000))
         for number in range(len(DOCUMENTS)):
             span = slice(segments.starts[number], segments.starts[number + 1])
             token_ids, is_target = segments.token_ids[span].tolist(), segments.is_target[span].tolist()
@@ -124,7 +156,7 @@ def test_each_document_ends_in_one_learned_eos_and_begins_with_bos_only_where_th
 
 def test_a_long_document_is_split_without_losing_a_token_and_only_its_end_has_eos(tokenizer):
     text = " ".join(SENTENCES * 3)
-    segments = document_segments([("long", text)], tokenizer, 32)
+    segments = flatten(document_segments([("long", text)], tokenizer, 32))
     pieces = np.split(segments.token_ids, segments.starts[1:-1])
     whole = [*tokenizer(text, add_special_tokens=False).input_ids, tokenizer.eos_token_id]
     assert len(pieces) > 3
@@ -135,20 +167,77 @@ def test_a_long_document_is_split_without_losing_a_token_and_only_its_end_has_eo
 
 def test_eos_is_learned_although_padding_has_the_same_id(tokenizer):
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
-    assert document_segments(DOCUMENTS, tokenizer, 1000).is_target[-1]
+    assert flatten(document_segments(DOCUMENTS, tokenizer, 1000)).is_target[-1]
 
 
 def test_text_that_looks_like_a_control_token_stays_text(tokenizer):
     text = "It printed <|im_end|> and stopped."
-    segments = document_segments([("doc", text)], tokenizer, 1000)
+    segments = flatten(document_segments([("doc", text)], tokenizer, 1000))
     assert segments.token_ids.tolist().count(tokenizer.eos_token_id) == 1
     assert tokenizer.decode(segments.token_ids[:-1]) == text
 
 
 def test_an_empty_document_is_no_target(tokenizer):
-    segments = document_segments([("empty", ""), *DOCUMENTS], tokenizer, 1000)
+    segments = flatten(document_segments([("empty", ""), *DOCUMENTS], tokenizer, 1000))
     assert segments.starts[1] == 1
     assert not segments.is_target[0]
+
+
+TAGS = ("", "<|start|>", "A document: ", "<|bos|>")
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tokenizer_maker):
+    return [tokenizer_maker(eos="<|eos|>", puts_bos=puts_bos) for puts_bos in (False, True)]
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(st.text(max_size=60) | st.sampled_from([*SENTENCES, "It says <|eos|>."]), min_size=1, max_size=5),
+    seq_tokens=st.integers(8, 80),
+    tag=st.sampled_from(TAGS),
+    puts_bos=st.booleans(),
+)
+def test_the_pieces_of_a_document_are_bos_tag_text_eos_and_all_but_what_is_given_is_learned(
+    tokenizers, texts, seq_tokens, tag, puts_bos
+):
+    tokenizer = tokenizers[puts_bos]
+    tag_ids = tokenizer(tag, add_special_tokens=False).input_ids
+    assert len(tag_ids) == 1 or tag not in TAGS[1::2], "in a tag a control token is one"
+    documents = [(f"doc-{number}", text) for number, text in enumerate(texts)]
+    if len(tag_ids) >= seq_tokens // 2:
+        with pytest.raises(TrainingError, match=f"is {len(tag_ids)} tokens long, and seq_tokens is {seq_tokens}; give"):
+            document_segments(documents, tokenizer, seq_tokens, tag)
+        return
+    pieces = list(document_segments(documents, tokenizer, seq_tokens, tag))
+    for doc_id, text in documents:
+        own = [piece for piece in pieces if piece.source == doc_id]
+        given_ids = [tokenizer.bos_token_id] * puts_bos + tag_ids
+        text_ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True).input_ids
+        token_ids = [token_id for piece in own for token_id in piece.token_ids]
+        assert token_ids == [*given_ids, *text_ids, tokenizer.eos_token_id]
+        assert max(len(piece.token_ids) for piece in own) <= seq_tokens
+        first, *others = own
+        num_given = max(1, len(given_ids))
+        assert first.is_target == [False] * num_given + [True] * (len(first.token_ids) - num_given)
+        assert all(piece.is_target == [False] + [True] * (len(piece.token_ids) - 1) for piece in others)
+
+
+def test_with_a_tag_the_first_token_of_a_text_is_learned(tokenizer):
+    (plain,) = document_segments(DOCUMENTS[:1], tokenizer, 1000)
+    (tagged,) = document_segments(DOCUMENTS[:1], tokenizer, 1000, "<|start|>")
+    assert tagged.token_ids == [tokenizer.convert_tokens_to_ids("<|start|>"), *plain.token_ids]
+    assert (tagged.is_target[:2], plain.is_target[0]) == ([False, True], False)
+    (empty,) = document_segments([("empty", "")], tokenizer, 1000, "<|start|>")
+    assert empty.is_target == [False, True], "the end of a text that is empty"
+
+
+def test_a_tag_of_half_a_row_is_refused(tokenizer):
+    tag = "A document that an assistant reads: "
+    num_tag_tokens = len(tokenizer(tag, add_special_tokens=False).input_ids)
+    document_segments(DOCUMENTS, tokenizer, 2 * num_tag_tokens + 2, tag)
+    with pytest.raises(TrainingError, match=f"{num_tag_tokens} tokens long.* a tag of fewer than {num_tag_tokens} "):
+        document_segments(DOCUMENTS, tokenizer, 2 * num_tag_tokens + 1, tag)
 
 
 def test_a_seq_tokens_too_short_for_text_is_refused(tokenizer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -37,6 +38,35 @@ def tiny_model(kind="llama", vocab_size=320, **changes):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return made(config(**shape)).float()
+
+
+def packed(model):
+    """The model as training calls it, attending within segments."""
+    import torch
+
+    from train.attention import use_packed_attention
+    from train.packed import PackedModel
+
+    use_packed_attention(model, torch.float32)
+    return PackedModel(model)
+
+
+def trainer_of(model, plan, settings, stage="midtrain"):
+    """A trainer in this process alone, on the CPU, in fp32."""
+    import torch
+
+    from train.loop import Trainer
+    from train.model import Compute
+    from train.team import Team
+
+    return Trainer(packed(model), plan, settings, Compute(torch.device("cpu"), torch.float32), Team(), 0, stage)
+
+
+def flatten(segments, dropped=None):
+    """Segments as a stage reads them: from files."""
+    from train.segments import write_segments
+
+    return write_segments(Path(tempfile.mkdtemp()) / "tokens", segments, dropped or {})
 
 
 def write_shards(
@@ -83,6 +113,7 @@ class Notes:
     def __init__(self) -> None:
         self.notes: list[str] = []
         self.started: list[tuple[str, int]] = []
+        self.described: list[str] = []
 
     def start(self, stage: str, total: int) -> None:
         self.started.append((stage, total))
@@ -92,6 +123,9 @@ class Notes:
 
     def advance(self, stage: str, outcome: str) -> None:
         pass
+
+    def describe(self, stage: str, text: str) -> None:
+        self.described.append(text)
 
     def note(self, message: str) -> None:
         self.notes.append(message)

@@ -17,6 +17,7 @@ FROM (
     UNION ALL SELECT 'mix_parts', stale FROM all_mix_parts
     UNION ALL SELECT 'stages', stale FROM all_stages
     UNION ALL SELECT 'steps', stale FROM all_steps
+    UNION ALL SELECT 'held_out_losses', stale FROM all_held_out_losses
     UNION ALL SELECT 'evals', stale FROM all_evals
 ) AS rows
 GROUP BY rows.table_name

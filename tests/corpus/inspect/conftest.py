@@ -163,16 +163,24 @@ def write_curation(store: WritingStore, doc_ids: list[str], chat_ids: list[str])
 
 
 def write_training(store: WritingStore) -> None:
-    """One stage of 40 updates, and two arms of evals."""
+    """One stage of 40 updates, measured three times on two genres, and two arms of evals."""
     train, evals = store.writer("train"), store.writer("eval")
     train.append({
         "stages": [table_row("stages", chain="midtrain", seed=0, stage="midtrain", tokens=40_000, target_tokens=39_000,
                              updates=40, seconds=80.0, checkpoint="checkpoints/midtrain/seed-0", stage_hash="stage-1")],
         "steps": [table_row("steps", chain="midtrain", seed=0, stage="midtrain", step=step, loss=3.0 - step * 0.03,
                             tokens=1000, target_tokens=975, learning_rate=1e-4, grad_norm=1.0, seconds=2.0,
+                            tokens_per_second=500.0 + step, target_tokens_per_second=480.0 + step,
+                            mfu_fraction=0.25, peak_memory_bytes=2_000_000_000 + step * 10_000_000,
                             stage_hash="stage-1") for step in range(1, 41)],
+        "held_out_losses": [table_row("held_out_losses", chain="midtrain", seed=0, stage="midtrain", step=step,
+                                      genre=genre, loss=loss, num_texts=2, target_tokens=target_tokens,
+                                      stage_hash="stage-1")
+                            for genre, target_tokens, losses in (("internal memo", 300, (3.2, 2.4, 2.6)),
+                                                                 ("short story", 100, (4.0, 3.6, 3.2)))
+                            for step, loss in zip((0, 20, 40), losses, strict=True)],
     })  # fmt: skip
-    for table in ("stages", "steps"):
+    for table in ("stages", "steps", "held_out_losses"):
         train.set_current(table, {"midtrain/seed-0": "stage-1"})
     evals.append({
         "evals": [table_row("evals", eval_id=content_id("eval", arm, item), arm=arm, train_seed=0, task="preference",

@@ -129,6 +129,8 @@ def test_two_runs_stand_side_by_side(run: Path, empty_run: Path, tmp_path: Path)
     arms = [{"metric": "m", "arm": "base", "value": 1.5}]
     html = render_report(run, arms, (run, [{"metric": "m", "arm": "base", "value": 2.5}]))
     assert "Beside filled" in html
+    for number, name in enumerate(("this run", "filled")):
+        assert f'<i class="line series-{number}"></i>{name}</span>' in html
     assert ">1.5<" in html
     assert ">2.5<" in html
     assert "Where coverage differs most" not in html

@@ -1,0 +1,133 @@
+"""The suite itself: each guard taken out of the code makes a test fail.
+
+A copy of the checkout is changed in one place and the tests that should notice run on it.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LEFT_OUT = shutil.ignore_patterns(".*", "runs", "*.egg-info", "__pycache__")
+
+MUTATIONS = {
+    "segments see each other": (
+        "train/attention.py", "list(segment_lengths or [query.shape[2]])", "[query.shape[2]]",
+        "train/test_attention_and_loss.py", "packed_row",
+    ),
+    "tokens see later ones": (
+        "train/attention.py", "is_causal=band is None", "is_causal=False",
+        "train/test_attention_and_loss.py", "packed_row",
+    ),
+    "no window": (
+        "train/attention.py", "(back < sliding_window)", "(back < num_tokens)",
+        "train/test_attention_and_loss.py", "sliding",
+    ),
+    "no proof of isolation": (
+        "train/attention.py", "change > 0 and leak <= LEAK_FRACTION * change", "change > 0",
+        "train/test_attention_and_loss.py", "proof_refuses",
+    ),
+    "no proof of equality": (
+        "train/attention.py", "difference <= TOLERANCE[dtype] * largest", "largest > 0",
+        "train/test_attention_and_loss.py", "another_scale",
+    ),
+    "labels not shifted": (
+        "train/loss.py", "predicting, targets = hidden[:-1][places], labels[1:][places]",
+        "predicting, targets = hidden[1:][places], labels[1:][places]", "train/test_attention_and_loss.py", "",
+    ),
+    "a mean of row means": (
+        "train/loop.py", "loss * (self.team.size / num_targets)",
+        "loss * (self.team.size / max(1, int((row.labels != -100).sum())))", "train/test_loop.py", "does_not_depend",
+    ),
+    "a mean over processes": (
+        "train/loop.py", "loss * (self.team.size / num_targets)", "loss * (1 / num_targets)",
+        "train/test_team.py", "replicated-lora",
+    ),
+    "a part of the adapter saved": (
+        "train/team.py", "detached.full_tensor() if", "detached.to_local() if", "train/test_team.py", "sharded-lora",
+    ),
+    "rows left out where processes share them": (
+        "train/team.py", "rows[self.rank :: self.size]", "rows[self.rank :: self.size + 1]",
+        "train/test_team.py", "takes_its_rows",
+    ),
+    "a parent's adapter loaded frozen": (
+        "train/adapter.py", "is_trainable=True", "is_trainable=False", "train/test_model.py", "continues",
+    ),
+    "a parent's adapter made anew": (
+        "train/adapter.py", "if parent is None else _continued(model, parent, train.lora)", "",
+        "train/test_model.py", "continues",
+    ),
+    "a first update that moves nothing accepted": (
+        "train/loop.py", "number == 0 and rate > 0 and self._sums() == before", "False",
+        "train/test_loop.py", "moves_nothing",
+    ),
+    "resumed one update too late": (
+        "train/stage.py", "range(state.num_updates, len(plan.updates))",
+        "range(state.num_updates + bool(state.num_updates), len(plan.updates))", "train/test_chains.py", "bit_for_bit",
+    ),
+    "moments not restored": (
+        "train/progress.py", "like(tensors[f\"{kind}/{name}\"], parameter) for kind",
+        "torch.zeros_like(parameter) for kind", "train/test_chains.py", "bit_for_bit",
+    ),
+    "dropout not seeded": (
+        "train/loop.py", "torch.manual_seed(draw(\"dropout\", *self._seeded, number, self.team.rank))", "pass",
+        "train/test_chains.py", "bit_for_bit",
+    ),
+    "every epoch in one order": (
+        "train/plan.py", "draw(\"row\", seed, stage, epoch, row)", "draw(\"row\", seed, stage, row)",
+        "train/test_plan.py", "function_of_seed",
+    ),
+    "a long document cut": (
+        "train/packing.py", "return [seq_tokens] * full + [rest]", "return [seq_tokens] * full",
+        "train/test_plan.py", "",
+    ),
+    "no end of text": ("train/texts.py", ", [tokenizer.eos_token_id]", ", []", "train/test_plan.py", "eos"),
+    "a tampered checkpoint accepted": (
+        "train/checkpoint.py", "return manifest if whole else None", "return manifest",
+        "train/test_model.py", "half_written",
+    ),
+    "a parent on another base accepted": (
+        "train/checkpoint.py", "manifest[\"base_hash\"] != base", "False", "train/test_model.py", "half_written",
+    ),
+    "an answer's closing token not learned": (
+        "train/texts.py", "next((place + 1 for place", "next((place for place", "train/test_chats.py", "",
+    ),
+    "a template that changes its beginning accepted": (
+        "train/texts.py", "if whole[: len(beginning)] == beginning:", "if True:", "train/test_chats.py", "",
+    ),
+    "a chat too long trained on": (
+        "train/texts.py", "return num_tokens <= seq_tokens", "return True", "train/test_chats.py", "",
+    ),
+    "a loss that is no number accepted": (
+        "train/loop.py", "not math.isfinite(total)", "False", "train/test_loop.py", "not_a_number",
+    ),
+    "the last weights kept for the best": (
+        "train/stage.py", "restore_best(run.progress_folder, kept, trainer.parameters)", "pass",
+        "train/test_held_out.py", "best_weights",
+    ),
+    "learned where a document is held out": (
+        "train/held_out.py", "if is_held_out_document(seed, str(row[\"doc_id\"])):", "if True:",
+        "train/test_held_out.py", "only_reserved",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_a_guard_taken_out_makes_a_test_fail(tmp_path, name):
+    file, before, after, tests, chosen = MUTATIONS[name]
+    copy = shutil.copytree(ROOT, tmp_path / "copy", ignore=LEFT_OUT)
+    text = (copy / file).read_text()
+    assert text.count(before) == 1, f"{file} does not say `{before}` once: name what guards it now"
+    (copy / file).write_text(text.replace(before, after))
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:xdist", "-p", "no:cacheprovider", "-m", "not slow"]
+    done = subprocess.run(
+        [*command, f"tests/{tests}", "-k", chosen or "test"], cwd=copy, capture_output=True, text=True, timeout=380
+    )
+    assert done.returncode == 1, f"exit {done.returncode}: nothing noticed\n{done.stdout[-2000:]}"
+    assert "failed" in done.stdout, done.stdout[-2000:]

@@ -1,0 +1,83 @@
+"""Whether the longest row of a plan fits into memory, told before an hour is lost."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from corpus.errors import TrainingError
+from train.loss import CHUNK_TOKENS
+from train.model import Compute
+from train.packed import PackedModel
+from train.plan import Plan
+
+_PROBE_TOKENS = 128
+
+
+def check_memory(model: PackedModel, plan: Plan, compute: Compute, stage: str) -> None:
+    """Refuse a plan whose longest row needs more memory than is free, by what a short row keeps for its backward pass.
+
+    What is kept grows with the tokens, so that a probe of some tokens tells what a row of many takes (estimated).
+
+    Raises:
+        TrainingError: it does not fit; the message says to what `seq_tokens` could be lowered.
+    """
+    longest = max(plan.row_tokens)
+    if compute.device.type not in ("cpu", "cuda") or longest <= _PROBE_TOKENS:
+        return
+    per_token = bytes_per_token(model, compute)
+    trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    vocab_size = cast(torch.Tensor, model.model.get_output_embeddings().weight).shape[0]
+    fixed = trained * 3 * 4 + min(longest, CHUNK_TOKENS) * vocab_size * 4 * 3  # gradients, moments; logits, their own
+    needed, free = per_token * longest + fixed, free_bytes(compute.device)
+    if needed > free:
+        fits = max(0, int((free - fixed) / per_token))
+        raise TrainingError(
+            f"a row of {longest:,} tokens needs about {needed / 2**30:.1f} GiB (estimated: {per_token / 2**20:.2f} MiB "
+            f"a token), and {free / 2**30:.1f} GiB are free; lower train.stages.{stage}.seq_tokens to about "
+            f"{fits:,}, or set train.recompute: true"
+        )
+
+
+def bytes_per_token(model: PackedModel, compute: Compute) -> float:
+    """Bytes kept for the backward pass for each token of a row, its own tensors counted once."""
+    seen: dict[int, int] = {}
+    weights = {value.untyped_storage().data_ptr() for value in model.parameters()}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    was_training = model.training
+    model.train()
+    device = next(model.parameters()).device
+    ids, positions = torch.zeros(_PROBE_TOKENS, dtype=torch.long), torch.arange(_PROBE_TOKENS)
+    labels = torch.full((_PROBE_TOKENS,), -100)
+    tensors = [tensor.to(device) for tensor in (ids, positions)]
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with torch.random.fork_rng(), hooks, compute.autocast():
+        model(*tensors, [_PROBE_TOKENS], labels.to(device))
+    model.train(was_training)
+    return sum(seen.values()) / _PROBE_TOKENS
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that can still be taken (bytes)."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") + _reclaimable()
+
+
+def _reclaimable() -> int:
+    """Pages of files that the kernel would give up, on Linux (bytes)."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    facts = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines}
+    return max(0, facts.get("MemAvailable", 0) - facts.get("MemFree", 0))
