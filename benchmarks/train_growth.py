@@ -42,7 +42,7 @@ from train.packed import PackedModel
 from train.plan import make_plan
 from train.segments import open_segments, write_segments
 from train.team import Team
-from train.texts import document_pieces
+from train.texts import document_segments
 
 SERIES = ("documents of 400", "one document")
 DOCUMENT_WORDS = (300,)
@@ -74,10 +74,10 @@ def train_row(given: argparse.Namespace) -> dict[str, object]:
     )
     compute = Compute(torch.device("cpu"), dtype)
     with tempfile.TemporaryDirectory() as folder:
-        pieces = document_pieces(documents, load_tokenizer(recipe), length)
+        pieces = document_segments(documents, load_tokenizer(recipe), length)
         plan = make_plan(write_segments(Path(folder) / "tokens", pieces, {}), settings, 0, "growth")
         model, _ = load_trainable(recipe, None, 0)
-        use_packed_attention(model, dtype)
+        use_packed_attention(model, compute)
         first = peak_mib()
         try:
             check_memory(PackedModel(model), plan, compute, "growth")
@@ -102,7 +102,7 @@ def plan_tokens(given: argparse.Namespace) -> dict[str, object]:
     """Tokenize so many tokens to disk, open and pack them, in this process."""
     tokenizer = load_tokenizer(Train(model=given.model))
     texts = [text for _, text in prose_documents(DOCUMENT_WORDS)]
-    lengths = [len(piece.token_ids) for piece in document_pieces(enumerate_ids(texts), tokenizer, 1 << 20)]
+    lengths = [len(piece.token_ids) for piece in document_segments(enumerate_ids(texts), tokenizer, 1 << 20)]
     chosen: list[tuple[str, str]] = []
     num_tokens = 0
     for number, (text, length) in enumerate(cycle(zip(texts, lengths, strict=True))):
@@ -114,7 +114,7 @@ def plan_tokens(given: argparse.Namespace) -> dict[str, object]:
     peaks, times = [peak_mib()], [time.perf_counter()]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "tokens"
-        write_segments(folder, document_pieces(chosen, tokenizer, PLAN_ROW_TOKENS), {})
+        write_segments(folder, document_segments(chosen, tokenizer, PLAN_ROW_TOKENS), {})
         times.append(time.perf_counter())
         peaks.append(peak_mib())
         segments = open_segments(folder)

@@ -158,7 +158,7 @@ def refuse_other_losses(measured: Mapping[str, Sequence[Measured]], reference: s
                 sys.exit(f"{name} tells {len(told['losses'])} losses, {reference} {len(expected)}")
         differences = [abs(one - other) for told in rounds for one, other in zip(told["losses"], expected, strict=True)]
         largest[name] = max(differences)
-        if not largest[name] < LARGEST_DIFFERENCE:
+        if not all(difference < LARGEST_DIFFERENCE for difference in differences):  # one that is no number, too
             shown = [f"{loss:.5f}" for loss in rounds[0]["losses"]], [f"{loss:.5f}" for loss in expected]
             sys.exit(f"{name} has other losses than {reference}, by {largest[name]:.2g}:\n{shown[0]}\n{shown[1]}")
     return largest

@@ -75,7 +75,7 @@ MUTATIONS = {
         "torch.zeros_like(parameter) for kind", "train/test_chains.py", "bit_for_bit",
     ),
     "dropout not seeded": (
-        "train/loop.py", "torch.manual_seed(draw(\"dropout\", *self._seeded, number, self.team.rank))", "pass",
+        "train/loop.py", "torch.manual_seed(draw(\"dropout\", *self._seeded, number, row_number))", "pass",
         "train/test_chains.py", "bit_for_bit",
     ),
     "every epoch in one order": (
@@ -86,7 +86,7 @@ MUTATIONS = {
         "train/packing.py", "return [seq_tokens] * full + [rest]", "return [seq_tokens] * full",
         "train/test_plan.py", "",
     ),
-    "no end of text": ("train/texts.py", ", [tokenizer.eos_token_id]", ", []", "train/test_plan.py", "eos"),
+    "no end of text": ("train/texts.py", "*text_ids, tokenizer.eos_token_id]", "*text_ids]", "train/test_plan.py", "eos"),
     "a tampered checkpoint accepted": (
         "train/checkpoint.py", "return manifest if whole else None", "return manifest",
         "train/test_model.py", "half_written",
@@ -107,8 +107,23 @@ MUTATIONS = {
         "train/loop.py", "not math.isfinite(total)", "False", "train/test_loop.py", "not_a_number",
     ),
     "the last weights kept for the best": (
-        "train/stage.py", "restore_best(run.progress_folder, kept, trainer.parameters)", "pass",
+        "train/stage.py", "restore_best(run.progress_folder, best, trainer.parameters)", "pass",
         "train/test_held_out.py", "best_weights",
+    ),
+    "one dropout for every process": (
+        "train/loop.py", "*self._seeded, number, row_number", "*self._seeded, number, self.team.rank",
+        "train/test_team.py", "in_parts",
+    ),
+    "the adapter of a merged model on the base": (
+        "train/adapter.py", "train.model if base is None else BASE_FOLDER", "train.model",
+        "train/test_merge.py", "begins_where",
+    ),
+    "a merge left out": (
+        "train/adapter.py", "load_base(train, base, frozen=True)", "load_base(train, None, frozen=True)",
+        "train/test_merge.py", "begins_where",
+    ),
+    "no bound on what is held out": (
+        "train/held_out.py", "if room > 0:", "if True:", "train/test_held_out.py", "only_reserved",
     ),
     "learned where a document is held out": (
         "train/held_out.py", "if is_held_out_document(seed, str(row[\"doc_id\"])):", "if True:",

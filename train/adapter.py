@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from corpus.errors import TrainingError
 from corpus.recipe import Lora, Train
 from corpus.store.identity import draw
-from train.model import ADAPTER_FILE, load_base
+from train.model import ADAPTER_FILE, BASE_FOLDER, load_base
 
 if TYPE_CHECKING:
     import torch
@@ -40,6 +40,9 @@ def load_trainable(
         return load_base(train, parent, frozen=False), None
     model = load_base(train, base, frozen=True)
     adapter = _new_adapter(model, train, train.lora, seed) if parent is None else _continued(model, parent, train.lora)
+    # The name in the recipe, not the folder on this machine that it stands for. On a merged model it names the folder
+    # that comes with it: the recipe's model would load without a word, and lack what was merged.
+    adapter.peft_config["default"].base_model_name_or_path = train.model if base is None else BASE_FOLDER
     return model, adapter
 
 
@@ -59,8 +62,6 @@ def _new_adapter(model: PreTrainedModel, train: Train, lora: Lora, seed: int) ->
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(draw("adapter", seed))
         adapter = get_peft_model(model, config, autocast_adapter_dtype=True)
-    # The name in the recipe, not the folder on this machine that it stands for.
-    adapter.peft_config["default"].base_model_name_or_path = train.model
     return cast(PeftModel, adapter)
 
 

@@ -19,6 +19,8 @@ from corpus.errors import TrainingError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from train.model import Compute
+
 EACH_SEGMENT, VARLEN, FLEX = "specmill_each_segment", "specmill_varlen", "flex_attention"
 """Names of the ways to attend, in transformers' registry; the last is transformers' own."""
 LEAK_FRACTION = 1e-3
@@ -33,9 +35,12 @@ HiddenStates = Callable[[torch.Tensor, Sequence[int]], torch.Tensor]
 """Last hidden states [row_tokens, width] of token ids [row_tokens] and the lengths of the row's segments."""
 
 
-def use_packed_attention(model: PreTrainedModel, compute_dtype: torch.dtype) -> str:
-    """Make `model` attend within segments in the quickest way its device has; returns the way's name."""
-    way = _way(model.device, compute_dtype)
+def use_packed_attention(model: PreTrainedModel, compute: Compute) -> str:
+    """Make `model` attend within segments in the quickest way there is where it will compute; returns the way's name.
+
+    The model itself may still be elsewhere: weights that are to be sharded begin on the CPU.
+    """
+    way = _way(compute.device, compute.dtype)
     from transformers import AttentionInterface
 
     AttentionInterface.register(EACH_SEGMENT, attend_each_segment)

@@ -6,9 +6,9 @@ import copy
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from corpus.errors import TrainingError
 from corpus.store.identity import file_id
@@ -72,7 +72,8 @@ def write_checkpoint(
         StoreError: the disk is full.
         TrainingError: the weights do not read back as they are.
     """
-    tensors = _adapter_tensors(adapter) if adapter is not None else _all_tensors(model)
+    named = _adapter_tensors(adapter) if adapter is not None else _all_tensors(model)
+    tensors = gathered(named, is_first=is_first)
     if not is_first:
         return
 
@@ -85,11 +86,16 @@ def write_checkpoint(
         tokenizer.save_pretrained(temporary)
         if base is not None:
             shutil.copytree(base, temporary / BASE_FOLDER, copy_function=_link)
-        paths = sorted(path for path in temporary.rglob("*") if path.is_file())
-        files = {path.relative_to(temporary).as_posix(): file_id(path) for path in paths}
-        (temporary / MANIFEST).write_text(json.dumps({**manifest, "files": files}, indent=1) + "\n", encoding="utf-8")
+        write_manifest(temporary, manifest)
 
     write_folder(folder, fill)
+
+
+def write_manifest(folder: Path, about: Mapping[str, object]) -> None:
+    """The last file of a folder that is being filled: `about`, and the hash of every file that is there."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): file_id(path) for path in paths}
+    (folder / MANIFEST).write_text(json.dumps({**about, "files": files}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: Path) -> dict[str, object] | None:
@@ -121,22 +127,28 @@ def check_parent(folder: Path, base: str, stage_hash: str) -> str:
     return file_id(folder / MANIFEST)
 
 
-def _adapter_tensors(adapter: PeftModel) -> dict[str, torch.Tensor]:
+def gathered(named: Iterable[tuple[str, torch.Tensor]], *, is_first: bool) -> dict[str, torch.Tensor]:
+    """Whole tensors on the CPU, in the first process; one at a time, so that no device holds them all."""
+    from train.team import whole
+
+    tensors = {}
+    for name, tensor in named:
+        complete = whole(tensor)
+        if is_first:
+            tensors[name] = complete.cpu().contiguous()
+    return tensors
+
+
+def _adapter_tensors(adapter: PeftModel) -> Iterable[tuple[str, torch.Tensor]]:
     from peft import get_peft_model_state_dict
 
-    from train.team import whole
-
-    live = get_peft_model_state_dict(adapter, save_embedding_layers=False)
-    return {name: whole(tensor).cpu().contiguous() for name, tensor in live.items()}
+    return cast("dict[str, torch.Tensor]", get_peft_model_state_dict(adapter, save_embedding_layers=False)).items()
 
 
-def _all_tensors(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    from train.team import whole
-
+def _all_tensors(model: PreTrainedModel) -> Iterable[tuple[str, torch.Tensor]]:
     # Parameters and not the state dict: tied weights stand there once.
     buffers = model.state_dict().keys() & dict(model.named_buffers()).keys()
-    named = [*model.named_parameters(), *((name, model.get_buffer(name)) for name in sorted(buffers))]
-    return {name: whole(tensor).cpu() for name, tensor in named}
+    return [*model.named_parameters(), *((name, model.get_buffer(name)) for name in sorted(buffers))]
 
 
 def _link(source: str, target: str) -> None:

@@ -20,6 +20,7 @@ def export_arm(recipe: Recipe, run_folder: Path, arm: str, seed: int, folder: Pa
     if folder.exists():
         raise RecipeError(f"{folder} is there already; name a folder that is not")
     run = find_trained(recipe, run_folder, recipe.arms[arm], seed)
+    about = {"arm": arm, "seed": seed, "stage_hash": run.stage_hash, "base_hash": run.base_hash}
     prompts = first_texts(run.mix, load_tokenizer(recipe.train))
-    difference = merge(recipe.train, run.folder, folder, prompts, choose_compute(recipe.train))
+    difference = merge(recipe.train, run.folder, folder, prompts, choose_compute(recipe.train), about)
     return {"arm": arm, "seed": seed, "folder": str(folder), **difference.row()}

@@ -34,7 +34,7 @@ class HeldOut:
 def find_held_out(
     store: Store, seed: int, tokenizer: PreTrainedTokenizerBase, *, seq_tokens: int, max_tokens: int, tag: str
 ) -> list[HeldOut]:
-    """Curated documents kept out of every mix, up to `max_tokens` (tokens) of them, spread evenly over the genres.
+    """Curated documents kept out of every mix: their first `max_tokens` (tokens) in all, as many of each genre.
 
     A pure function of the run's curated documents and `seed`; a genre without such a document has no entry.
     """
@@ -45,18 +45,21 @@ def find_held_out(
     found = []
     for genre, doc_ids in sorted(genres.items()):
         segments: list[Segment] = []
-        num_texts = num_tokens = 0
+        num_texts, room = 0, max_tokens // len(genres)
         for doc_id in sorted(doc_ids, key=lambda doc_id: draw("held_out_loss", seed, doc_id)):
             text = store.rows("SELECT text FROM curated WHERE doc_id = ?", [doc_id])[0]["text"]
-            pieces = list(document_segments([(doc_id, str(text))], tokenizer, seq_tokens, tag))
-            if num_texts and num_tokens + sum(len(piece.token_ids) for piece in pieces) > max_tokens / len(genres):
-                break
-            segments += pieces
+            for piece in document_segments([(doc_id, str(text))], tokenizer, seq_tokens, tag):
+                if room > 0:
+                    segments.append(Segment(doc_id, piece.token_ids[:room], piece.is_target[:room]))
+                    room -= len(piece.token_ids)
             num_texts += 1
-            num_tokens += sum(len(piece.token_ids) for piece in pieces)
-        packed = pack_best_fit([len(segment.token_ids) for segment in segments], seq_tokens)
-        rows = [row_of([segments[number] for number in row]) for row in packed]
-        found.append(HeldOut(genre, num_texts, sum(sum(segment.is_target) for segment in segments), rows))
+            if room <= 0:
+                break
+        target_tokens = sum(sum(segment.is_target) for segment in segments)
+        if target_tokens:
+            packed = pack_best_fit([len(segment.token_ids) for segment in segments], seq_tokens)
+            rows = [row_of([segments[number] for number in row]) for row in packed]
+            found.append(HeldOut(genre, num_texts, target_tokens, rows))
     return found
 
 

@@ -76,11 +76,13 @@ class Trainer:
         """
         began = time.monotonic()
         self.module.train()
-        # Dropout of each update has its own seed, so that no state of a generator needs saving.
-        torch.manual_seed(draw("dropout", *self._seeded, number, self.team.rank))
         num_targets = self.plan.num_targets[number]
         rows = self.team.share(self.plan.updates[number])
-        losses = [self._backward(row, num_targets, is_last=place == len(rows) - 1) for place, row in enumerate(rows)]
+        with _told_when_too_large(self.plan, number):
+            losses = [
+                self._backward(number, row, num_targets, is_last=place == len(rows) - 1)
+                for place, row in enumerate(rows)
+            ]
         total = self.team.totals(float(torch.stack(losses).sum()))[0]
         if not math.isfinite(total):
             self._refuse_rows(number, rows, losses)
@@ -91,7 +93,8 @@ class Trainer:
         if not math.isfinite(norm):
             raise TrainingError(f"the gradient of update {number} is {norm}; lower the stage's learning_rate")
         before = self._sums() if number == 0 else []
-        self.optimizer.step()
+        with _told_when_too_large(self.plan, number):
+            self.optimizer.step()
         self.optimizer.zero_grad()
         if number == 0 and rate > 0 and self._sums() == before:
             raise TrainingError(
@@ -121,9 +124,12 @@ class Trainer:
         with self._compute.autocast():
             return cast(torch.Tensor, self.module(input_ids, position_ids, row.lengths, labels))
 
-    def _backward(self, row_number: int | None, num_targets: int, *, is_last: bool) -> torch.Tensor:
+    def _backward(self, number: int, row_number: int | None, num_targets: int, *, is_last: bool) -> torch.Tensor:
         row = empty_row() if row_number is None else self.plan.row(row_number)
-        with _told_when_too_large(len(row.input_ids)), self.team.last_only(self.module, is_last=is_last):
+        # Dropout of each row of an update has its own seed: no state of a generator needs saving, and which process
+        # does the row is the same to it.
+        torch.manual_seed(draw("dropout", *self._seeded, number, row_number))
+        with self.team.last_only(self.module, is_last=is_last):
             loss = self._loss(row)
             # Replicas and shards take the mean of their gradients; the loss is a sum over all of them.
             torch.autograd.backward(loss * (self.team.size / num_targets))
@@ -145,15 +151,16 @@ class Trainer:
 
 
 @contextmanager
-def _told_when_too_large(num_tokens: int) -> Iterator[None]:
+def _told_when_too_large(plan: Plan, number: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
         if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
             raise
+        longest = max(plan.row_tokens[row] for row in plan.updates[number])
         raise TrainingError(
-            f"a row of {num_tokens:,} tokens does not fit into memory ({str(error).splitlines()[0]}); lower the "
-            "stage's seq_tokens, or set train.recompute: true"
+            f"update {number}, of rows up to {longest:,} tokens, does not fit into memory "
+            f"({str(error).splitlines()[0]}); lower the stage's seq_tokens, or set train.recompute: true"
         ) from error
 
 

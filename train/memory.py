@@ -12,9 +12,10 @@ from corpus.errors import TrainingError
 from train.loss import CHUNK_TOKENS
 from train.model import Compute
 from train.packed import PackedModel
-from train.plan import Plan
+from train.plan import IGNORED, Plan
 
-_PROBE_TOKENS = 128
+_PROBES = (64, 192)
+"""Tokens of the two rows that are tried: what grows between them is of the tokens, the rest is there once."""
 
 
 def check_memory(model: PackedModel, plan: Plan, compute: Compute, stage: str) -> None:
@@ -26,12 +27,14 @@ def check_memory(model: PackedModel, plan: Plan, compute: Compute, stage: str) -
         TrainingError: it does not fit; the message says to what `seq_tokens` could be lowered.
     """
     longest = max(plan.row_tokens)
-    if compute.device.type not in ("cpu", "cuda") or longest <= _PROBE_TOKENS:
+    if compute.device.type not in ("cpu", "cuda") or longest <= _PROBES[-1]:
         return
-    per_token = bytes_per_token(model, compute)
+    per_token, kept_once = kept_bytes(model, compute)
     trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
     vocab_size = cast(torch.Tensor, model.model.get_output_embeddings().weight).shape[0]
-    fixed = trained * 3 * 4 + min(longest, CHUNK_TOKENS) * vocab_size * 4 * 3  # gradients, moments; logits, their own
+    fixed = (
+        kept_once + trained * 3 * 4 + min(longest, CHUNK_TOKENS) * vocab_size * 4 * 3
+    )  # gradients, moments; logits, their own
     needed, free = per_token * longest + fixed, free_bytes(compute.device)
     if needed > free:
         fits = max(0, int((free - fixed) / per_token))
@@ -42,34 +45,47 @@ def check_memory(model: PackedModel, plan: Plan, compute: Compute, stage: str) -
         )
 
 
-def bytes_per_token(model: PackedModel, compute: Compute) -> float:
-    """Bytes kept for the backward pass for each token of a row, its own tensors counted once."""
+def kept_bytes(model: PackedModel, compute: Compute) -> tuple[float, float]:
+    """Bytes kept for the backward pass for each token of a row, and bytes kept whatever its length.
+
+    The second are casts of weights: in bf16 those that are trained in fp32.
+    """
+    fewer, more = (_kept_bytes(model, compute, num_tokens) for num_tokens in _PROBES)
+    per_token = (more - fewer) / (_PROBES[1] - _PROBES[0])
+    return per_token, max(0.0, fewer - per_token * _PROBES[0])
+
+
+def _kept_bytes(model: PackedModel, compute: Compute, num_tokens: int) -> int:
     seen: dict[int, int] = {}
+    alive: list[torch.Tensor] = []  # else two tensors could have had one address
     weights = {value.untyped_storage().data_ptr() for value in model.parameters()}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             seen[storage.data_ptr()] = storage.nbytes()
+            alive.append(tensor)
         return tensor
 
     was_training = model.training
     model.train()
     device = next(model.parameters()).device
-    ids, positions = torch.zeros(_PROBE_TOKENS, dtype=torch.long), torch.arange(_PROBE_TOKENS)
-    labels = torch.full((_PROBE_TOKENS,), -100)
-    tensors = [tensor.to(device) for tensor in (ids, positions)]
+    ids, positions = torch.zeros(num_tokens, dtype=torch.long), torch.arange(num_tokens)
+    labels = torch.full((num_tokens,), IGNORED)
     hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with torch.random.fork_rng(), hooks, compute.autocast():
-        model(*tensors, [_PROBE_TOKENS], labels.to(device))
+    forked = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
+    with forked, hooks, compute.autocast():
+        model(ids.to(device), positions.to(device), [num_tokens], labels.to(device))
     model.train(was_training)
-    return sum(seen.values()) / _PROBE_TOKENS
+    return sum(seen.values())
 
 
 def free_bytes(device: torch.device) -> int:
     """Memory that can still be taken (bytes)."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        # What torch keeps for itself and does not use can be taken, too.
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + unused
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES") + _reclaimable()
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from corpus.errors import TrainingError
 from corpus.recipe import Train
-from train.checkpoint import write_folder
+from train.checkpoint import write_folder, write_manifest
 from train.model import ADAPTER_FILE, BASE_FOLDER, Compute, load_base, load_tokenizer
 from train.shards import Mix
 
@@ -40,36 +40,55 @@ class Difference:
 
 
 def merge(
-    train: Train, checkpoint: Path, folder: Path, prompts: Sequence[Sequence[int]], compute: Compute
+    train: Train,
+    checkpoint: Path,
+    folder: Path,
+    prompts: Sequence[Sequence[int]],
+    compute: Compute,
+    about: Mapping[str, object],
 ) -> Difference:
     """Write base + adapter of `checkpoint` to `folder`, in the computing precision, as transformers and vLLM load it.
 
-    The sum is taken in fp32; `prompts` are token ids to measure the difference on.
+    The sum is taken in fp32, on the CPU where the accelerator has no room for it; `prompts` are token ids to measure
+    the difference on. A manifest says what it is: `about`, the difference, and every file's hash.
 
     Raises:
         TrainingError: the checkpoint holds no adapter, or there is no prompt.
         StoreError: the disk is full.
     """
-    from peft import PeftModel
+    import torch
 
     if not (checkpoint / ADAPTER_FILE).is_file():
         raise TrainingError(f"{checkpoint} holds all weights, and no adapter that could be merged; use it as it is")
     if not prompts:
         raise TrainingError(f"there is no text to compare the merged model with that of {checkpoint} on")
-    base = base_of(checkpoint)
-    model = load_base(train.model_copy(update={"precision": "fp32"}), base, frozen=True).to(compute.device)
-    adapter = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint)).eval()
-    apart = _logits(adapter, prompts)
-    merged = cast("PreTrainedModel", adapter.merge_and_unload(safe_merge=True)).to(compute.dtype)
-    difference = _difference(apart, _logits(merged, prompts))
+    try:
+        merged, difference = _merged(train, checkpoint, prompts, compute)
+    except torch.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        merged, difference = _merged(train, checkpoint, prompts, replace(compute, device=torch.device("cpu")))
     tokenizer = load_tokenizer(train)
 
     def fill(temporary: Path) -> None:
         merged.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
+        write_manifest(temporary, {**about, "difference": difference.row()})
 
     write_folder(folder, fill)
     return difference
+
+
+def _merged(
+    train: Train, checkpoint: Path, prompts: Sequence[Sequence[int]], compute: Compute
+) -> tuple[PreTrainedModel, Difference]:
+    from peft import PeftModel
+
+    in_fp32 = train.model_copy(update={"precision": "fp32"})
+    model = load_base(in_fp32, base_of(checkpoint), frozen=True).to(compute.device)
+    adapter = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint)).eval()
+    apart = _logits(adapter, prompts)
+    merged = cast("PreTrainedModel", adapter.merge_and_unload(safe_merge=True)).to(compute.dtype)
+    return merged, _difference(apart, _logits(merged, prompts))
 
 
 def first_texts(mix: Mix, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 ADAPTER_FILE = "adapter_model.safetensors"
 BASE_FOLDER = "base"
 """Inside a checkpoint whose adapter stands on a merged model: that model."""
-_TEXT_FILES = ("tokenizer*", "special_tokens_map.json", "vocab.*", "merges.txt", "chat_template*", "generation_*")
+_TEXT_FILES = (
+    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt", "*.model", "chat_template*",
+    "additional_chat_templates/*", "generation_*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -80,19 +83,25 @@ def bf16_slowdown() -> float:
 
 
 def base_identity(train: Train) -> str:
-    """Hash of the base model and of what turns text into its tokens and back, another chat template and options too.
+    """Hash of the base model and of what turns text into its tokens and back.
 
     Raises:
-        SetupError: it, or the chat template that the recipe names, is not there.
+        SetupError: it is not there.
     """
     folder = model_folder(train.model, train.revision)
     if isinstance(folder, str):
-        base = content_id("base", folder, train.revision)
-    else:
-        files = sorted({path for pattern in _TEXT_FILES for path in folder.glob(pattern)})
-        base = content_id("base", base_hash(folder), [(path.name, file_id(path)) for path in files])
-    template = template_identity(train, folder)
-    return content_id("base", base, template) if template else base
+        return content_id("base", folder, train.revision)
+    files = sorted({path for pattern in _TEXT_FILES for path in folder.glob(pattern)})
+    return content_id("base", base_hash(folder), [(path.name, file_id(path)) for path in files])
+
+
+def template_hash(train: Train) -> str:
+    """Hash of what turns chats into text besides the base model's own files: of the recipe's template and options.
+
+    Raises:
+        SetupError: the chat template that the recipe names is not there, or an option cannot be.
+    """
+    return content_id("template", template_identity(train, model_folder(train.model, train.revision)))
 
 
 def load_tokenizer(train: Train) -> PreTrainedTokenizerBase:

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from corpus.errors import TrainingError
 from corpus.store.identity import file_id
-from train.checkpoint import write_folder
-from train.team import Team, like, whole
+from train.checkpoint import gathered, write_folder
+from train.team import Team, like
 
 _STATE, _TENSORS = "state.json", "tensors.safetensors"
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -34,6 +34,8 @@ class State:
     """Threads of the arithmetic: another number adds in another order."""
     rows: dict[str, list[Row]]
     """Rows of `steps` and `held_out_losses`, all of this stage so far: the store may not have the last of them."""
+    measured_on: str = ""
+    """Hash of the held-out documents that losses are measured on."""
     best: tuple[int, float] | None = None
     """The update with the lowest held-out loss, and that loss (nats per token); None: nothing measured."""
 
@@ -54,7 +56,7 @@ def save_progress(
         for name, parameter in parameters.items()
         for kind, tensor in (("value", parameter), *((kind, optimizer.state[parameter][kind]) for kind in _MOMENTS))
     ]
-    tensors = _gathered(kinds, team)
+    tensors = gathered(kinds, is_first=team.is_first)
     if not team.is_first:
         return
     written = _numbered(folder, "update", state.num_updates)
@@ -68,8 +70,10 @@ def save_progress(
     older = [path for path in _saved(folder, "update") if path != written]
     for path in older[: max(0, len(older) + 1 - keep_last)]:
         shutil.rmtree(path)
+    bests = [json.loads((path / _STATE).read_text(encoding="utf-8"))["best"] for path in _saved(folder, "update")]
+    named = {_numbered(folder, "best", best[0]) for best in bests if best}
     for path in _saved(folder, "best"):
-        if state.best is None or path != _numbered(folder, "best", state.best[0]):
+        if path not in named:
             shutil.rmtree(path)
 
 
@@ -100,7 +104,7 @@ def restore(tensors_file: Path, num_updates: int, parameters: Parameters, optimi
 
 def save_best(folder: Path, num_updates: int, parameters: Parameters, team: Team) -> None:
     """Keep the weights of this moment. Those kept before stay until a state that no longer names them is saved."""
-    tensors = _gathered(list(parameters.items()), team)
+    tensors = gathered(parameters.items(), is_first=team.is_first)
     if team.is_first:
         kept = _numbered(folder, "best", num_updates)
         write_folder(kept, lambda temporary: _write_tensors(temporary / _TENSORS, tensors))
@@ -112,16 +116,6 @@ def restore_best(folder: Path, num_updates: int, parameters: Parameters) -> None
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(like(tensors[name], parameter))
-
-
-def _gathered(named: list[tuple[str, torch.Tensor]], team: Team) -> dict[str, torch.Tensor]:
-    """Whole tensors on the CPU, in the first process; one at a time, so that no device holds them all."""
-    tensors = {}
-    for name, tensor in named:
-        complete = whole(tensor)
-        if team.is_first:
-            tensors[name] = complete.cpu().contiguous()
-    return tensors
 
 
 def _write_tensors(file: Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -46,7 +46,7 @@ class Recorder:
         """Go on from `state`; only the first process of the team has a store that it may write."""
         self._run, self._store, self._trainer, self._held_out = run, store, trainer, held_out
         self._costs, self._matrix_rate, self._progress, self._is_time_up = costs, matrix_rate, progress, is_time_up
-        self._threads = state.num_threads
+        self._threads, self._measured_on = state.num_threads, state.measured_on
         self.rows: dict[str, list[Row]] = {table: list(state.rows.get(table, [])) for table in TABLES}
         self.best = state.best
         self._held_out_loss = (
@@ -92,7 +92,7 @@ class Recorder:
         self._show(row)
         stops = done < num_all and team.from_first(self._is_time_up)
         if stops or done % settings.checkpoint_updates == 0 or done == num_all:
-            state = State(self._run.stage_hash, done, self._threads, self.rows, self.best)
+            state = State(self._run.stage_hash, done, self._threads, self.rows, self._measured_on, self.best)
             trainer = self._trainer
             save_progress(
                 self._run.progress_folder, state, trainer.parameters, trainer.optimizer, team, settings.keep_last

@@ -66,7 +66,8 @@ class StageRun:
 def deciding_settings(settings: StageSettings) -> dict[str, object]:
     """The settings of a stage that decide what it becomes: measuring decides only where the best is kept."""
     measuring = {"held_out_updates", "held_out_tokens"} if settings.keep == "best" else set()
-    return settings.model_dump(mode="json", exclude=_NOT_IN_RESULT - measuring)
+    deciding = settings.model_dump(mode="json", exclude=_NOT_IN_RESULT - measuring)
+    return deciding | {"epochs": None if settings.updates else settings.epochs or 1}
 
 
 def chains_of(recipe: Recipe, arms: Sequence[str] | None) -> list[tuple[str, ...]]:
@@ -91,7 +92,7 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
     Raises:
         TrainingError: a mix has no shards yet, or was made with another seed or hold-out.
     """
-    from train.model import base_identity, precision_of
+    from train.model import base_identity, precision_of, template_hash
 
     stages = dict.fromkeys(stage for chain in chains for stage in chain)
     mixes = {stage: find_mix(recipe, run_folder, recipe.train.stages[stage].data) for stage in stages}
@@ -109,6 +110,7 @@ def stage_runs(recipe: Recipe, run_folder: Path, chains: Sequence[tuple[str, ...
                 chain[-1],
                 mix.data_hash,
                 deciding_settings(settings),
+                template_hash(recipe.train) if mix.kind == "chats" else None,
                 recipe.train.lora and recipe.train.lora.model_dump(mode="json"),
                 precision_of(recipe.train),
                 seed,

@@ -11,7 +11,15 @@ from corpus.recipe import Recipe, Train
 from corpus.store.identity import content_id
 from train.checkpoint import read_manifest
 from train.merge import base_of
-from train.model import ADAPTER_FILE, base_identity, choose_compute, load_base, load_tokenizer, precision_of
+from train.model import (
+    ADAPTER_FILE,
+    base_identity,
+    choose_compute,
+    load_base,
+    load_tokenizer,
+    precision_of,
+    template_hash,
+)
 from train.runs import CHECKPOINTS, StageRun, deciding_settings, stage_runs
 
 if TYPE_CHECKING:
@@ -55,6 +63,8 @@ def _differences(manifest: Mapping[str, object], run: StageRun, asked: Recipe) -
     )
     if manifest["base_hash"] != run.base_hash:
         yield "another base model"
+    if run.mix.kind == "chats" and manifest["template_hash"] != template_hash(asked.train):
+        yield "another chat template, or other options of it"
     if manifest["data_hash"] != run.mix.data_hash:
         yield f"the mix {run.settings.data} held other rows"
 
@@ -86,7 +96,7 @@ def load_for_scoring(
 def scoring_hash(train: Train) -> str:
     """Hash of the base model and of how models are scored here: the precision of their weights, the kind of device."""
     device = choose_compute(train).device.type
-    return content_id("scoring", base_identity(train), _scoring_precision(train), device)
+    return content_id("scoring", base_identity(train), template_hash(train), _scoring_precision(train), device)
 
 
 def _scoring_precision(train: Train) -> Literal["bf16", "fp32"]:

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from corpus.store.identity import file_id
-from train.checkpoint import MANIFEST, read_manifest, write_folder
+from train.checkpoint import read_manifest, write_folder, write_manifest
 
 _IDS, _TARGETS, _STARTS, _SOURCES = "token_ids.int32", "is_target.bool", "starts.int64", "sources.json"
 _BUFFERED_TOKENS = 1 << 20
@@ -77,9 +76,8 @@ def write_segments(folder: Path, segments: Iterable[Segment], dropped: Mapping[s
             empty_buffers()
         np.cumsum(lengths, dtype=np.int64).tofile(temporary / _STARTS)
         (temporary / _SOURCES).write_text(json.dumps(sources), encoding="utf-8")
-        files = {name: file_id(temporary / name) for name in (_IDS, _TARGETS, _STARTS, _SOURCES)}
-        about = {"num_segments": len(sources), "num_tokens": sum(lengths), "dropped": dict(dropped), "files": files}
-        (temporary / MANIFEST).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        about = {"num_segments": len(sources), "num_tokens": sum(lengths), "dropped": dict(dropped)}
+        write_manifest(temporary, about)
 
     write_folder(folder, fill)
     written = open_segments(folder)

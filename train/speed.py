@@ -42,6 +42,12 @@ def matrix_rate(compute: Compute) -> float:
     return float(2 * size**3 / min(seconds))
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Count the most that is held from now on; the CPU's counter is the process's own and stays."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
     """The most that was held at once: by tensors on an accelerator, by the whole process on the CPU (bytes)."""
     if device.type == "cuda":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import torch
 
-from corpus.errors import SetupError
+from corpus.errors import SetupError, SpecmillError, TrainingError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -92,14 +92,23 @@ class Team:
         return cast("list[float]", self._accelerator.reduce(tensor, reduction="sum").tolist())
 
     def from_first(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives in the first process, in all of them."""
+        """What `make` gives in the first process, in all of them; so is a message of what went wrong there."""
         if self.size == 1:
             return make()
         from accelerate.utils import broadcast_object_list
 
-        held: list[Value | None] = [make() if self.is_first else None]
+        held: list[tuple[Value | None, str]] = [(None, "")]
+        failed: SpecmillError | None = None
+        if self.is_first:
+            try:
+                held = [(make(), "")]
+            except SpecmillError as error:
+                failed, held = error, [(None, str(error))]
         broadcast_object_list(held)
-        return cast(Value, held[0])
+        value, message = held[0]
+        if message:
+            raise failed or TrainingError(f"the first process: {message}")
+        return cast(Value, value)
 
     def from_all(self, value: Value) -> list[Value]:
         """The values of all processes, by rank."""
@@ -108,6 +117,11 @@ class Team:
         from accelerate.utils import gather_object
 
         return cast("list[Value]", gather_object([value]))
+
+    def release(self) -> None:
+        """Wait for the others, and let go of what was prepared: accelerate keeps every module that it was given."""
+        self.wait()
+        self._accelerator.free_memory()
 
     def wait(self) -> None:
         """Wait for the others."""

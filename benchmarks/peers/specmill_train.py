@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
     recipe = Train(model=job.model, lora=None if job.adapter is None else Lora(), precision="fp32")
     model, _ = load_trainable(recipe, job.adapter and Path(job.adapter), 0)
     compute = Compute(torch.device("cpu"), torch.float32)
-    use_packed_attention(model, compute.dtype)
+    use_packed_attention(model, compute)
     segments, settings = open_segments(folder / "tokens"), StageSettings(**job.settings)
     assert segments is not None, folder
     plan = make_plan(segments, settings, 0, "speed")

@@ -8,7 +8,7 @@ from typing import Any
 
 from train_job import Job, Tokens, read_job
 from trainer_job import OurRates, arguments, load, train
-from transformers import DataCollatorWithFlattening, Trainer, TrainingArguments
+from transformers import DataCollatorWithFlattening, PrinterCallback, Trainer, TrainingArguments
 
 
 def flatten(rows: list[list[Tokens]]) -> dict[str, Any]:
@@ -23,6 +23,7 @@ class Flattening(OurRates, Trainer):
         """For a job."""
         self.job = job
         super().__init__(train_dataset=job.rows, data_collator=flatten, **asked)
+        self.remove_callback(PrinterCallback)
 
 
 def main(folder: Path) -> None:

@@ -215,8 +215,19 @@ class VllmEngine:
         elif settings.max_in_flight:
             arguments["max_num_seqs"] = settings.max_in_flight
         if settings.adapter:
+            _check_base(settings.model, Path(settings.adapter))
             arguments |= {"enable_lora": True, "max_lora_rank": _max_rank(Path(settings.adapter))}
         return AsyncEngineArgs(**(arguments | settings.options))
+
+
+def _check_base(model: str, adapter: Path) -> None:
+    """Refuse an adapter on a model other than the merged one that it comes with."""
+    base = adapter / "base"
+    if base.is_dir() and Path(model).resolve() != base.resolve():
+        raise RecipeError(
+            f"engine.adapter: {adapter} stands on the merged model beside it, and engine.model is {model}; give "
+            f"engine.model {base}"
+        )
 
 
 def _max_rank(adapter: Path) -> int:

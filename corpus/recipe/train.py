@@ -60,8 +60,8 @@ class StageSettings(Section):
     held_out_updates: PositiveInt | None = 50
     """Updates between two measurements of the loss on documents that no mix may hold; the stage's beginning and end are
     measured too. null: never (updates)."""
-    held_out_tokens: PositiveInt = 4096
-    """Tokens that such a measurement reads, spread over the genres (tokens)."""
+    held_out_tokens: NonNegativeInt = 4096
+    """Tokens that such a measurement reads at most, as many of each genre (tokens)."""
     keep: Literal["last", "best"] = "last"
     """Which weights the stage ends with: those of its last update, or those with the lowest held-out loss."""
 
@@ -99,3 +99,12 @@ class Train(Section):
     """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
     stages: dict[StageName, StageSettings] = Field({})
     """The stages that arms are made of."""
+
+    @model_validator(mode="after")
+    def _adapters_merge(self) -> Self:
+        merging = [name for name, stage in self.stages.items() if stage.parent == "merge"]
+        if self.lora is None and merging:
+            raise ValueError(
+                f"stages.{merging[0]}.parent is merge, and with lora: null there is no adapter to merge; give continue"
+            )
+        return self

@@ -8,6 +8,7 @@ from corpus.errors import TrainingError
 from tests.train.tiny import packed, tiny_model
 from train.attention import check_attention, hidden_states, proof_states, use_packed_attention
 from train.loss import check_loss, cross_entropy_sum
+from train.model import Compute
 from train.plan import IGNORED
 
 IDS = torch.randint(300, (24,), generator=torch.Generator().manual_seed(3))
@@ -15,6 +16,7 @@ POSITIONS = torch.cat([torch.arange(10), torch.arange(14)])
 
 
 LENGTHS = [10, 14]
+CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 def hidden_with_cache(model, input_ids, position_ids):
@@ -33,7 +35,7 @@ def test_a_packed_row_gives_what_its_segments_give_alone(kind, recompute):
     with torch.no_grad():
         alone = [model(input_ids=part[None], use_cache=False).logits[0] for part in (IDS[:10], IDS[10:])]
         contaminated = model.lm_head(hidden_with_cache(model, IDS, POSITIONS))
-        use_packed_attention(model, torch.float32)
+        use_packed_attention(model, CPU)
         if recompute:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         row = model.lm_head(hidden_states(model.train(recompute), IDS, POSITIONS, LENGTHS))
@@ -54,7 +56,7 @@ def test_a_sliding_window_of_the_model_is_kept():
         alone = torch.cat([model.base_model(part[None], use_cache=False).last_hidden_state[0]
                            for part in (IDS[:10], IDS[10:])])  # fmt: skip
         for one in (model, wide):
-            use_packed_attention(one, torch.float32)
+            use_packed_attention(one, CPU)
         row = hidden_states(model, IDS, POSITIONS, LENGTHS)
         without = hidden_states(wide, IDS, POSITIONS, LENGTHS)
     assert (row - alone).abs().max() <= 1e-5
@@ -67,7 +69,7 @@ def test_the_start_up_proof_passes_on_sound_models(kind, dtype):
     model = tiny_model(kind).to(dtype)
     check_loss(model)
     alone = proof_states(model)
-    use_packed_attention(model, dtype)
+    use_packed_attention(model, Compute(CPU.device, dtype))
     check_attention(model, lambda ids, lengths: hidden_states(model, ids, restarting(lengths), lengths), alone, dtype)
 
 
@@ -97,7 +99,7 @@ def test_the_start_up_proof_refuses_tokens_that_see_later_ones():
 
 def test_the_start_up_proof_refuses_attention_of_another_scale():
     def unscaled(model, input_ids, position_ids):
-        use_packed_attention(model, torch.float32)
+        use_packed_attention(model, CPU)
         for layer in model.model.layers:
             layer.self_attn.scaling = 1.0
         return hidden_states(model, input_ids, position_ids, [8, 8])

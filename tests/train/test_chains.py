@@ -96,7 +96,7 @@ def test_what_was_trained_is_found_and_what_the_recipe_no_longer_says_is_named(r
     stages = {name: stage.model_copy() for name, stage in recipe.train.stages.items()}
     stages["midtrain"] = stages["midtrain"].model_copy(update={"epochs": 2})
     changed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
-    with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was None, is 2$"):
+    with pytest.raises(TrainingError, match=r"train.stages.midtrain.epochs was 1, is 2$"):
         find_trained(changed, whole, chain[:1], 0)
     with pytest.raises(TrainingError, match="otherwise than the recipe says: the stage before it"):
         find_trained(changed, whole, chain, 0)
@@ -214,7 +214,7 @@ def test_each_seed_has_its_own_adapter(make_recipe, tmp_path):
 def test_bf16_trains_an_fp32_adapter_and_says_so_where_fp32_would_be_faster(
     make_recipe, tmp_path, monkeypatch, slowdown
 ):
-    monkeypatch.setattr("train.stage.bf16_slowdown", lambda: slowdown)
+    monkeypatch.setattr("train.prepare.bf16_slowdown", lambda: slowdown)
     fill_run(tmp_path / "run")
     notes = Notes()
     (stage,) = train(make_recipe(precision="bf16"), tmp_path / "run", ["midtrain"], notes).stages

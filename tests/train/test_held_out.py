@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch.nn.functional import cross_entropy
 
 from corpus.held_out import is_held_out_document
+from corpus.recipe import StageSettings
 from corpus.stage import Silent
 from corpus.store import open_reader, open_writer
 from tests.train.chained import LORA, fill_run
@@ -60,8 +61,11 @@ def test_only_reserved_documents_are_read_spread_over_the_genres(tmp_path, token
         found = find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=10_000, tag="")
         assert {one.genre: one.num_texts for one in found} == {"memo": 4, "letter": 2, NO_GENRE: 2}
         few = find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=150, tag="")
-        assert all(1 <= one.num_texts <= 2 for one in few)
-        assert sum(one.target_tokens for one in few) <= 150
+        tokens = {one.genre: sum(len(row.input_ids) for row in one.rows) for one in few}
+        assert tokens == {"memo": 50, "letter": 50, NO_GENRE: 50}, "a bound, also within a document"
+        assert find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=3, tag="") == [], (
+            "one token teaches nothing"
+        )
         assert find_held_out(store, 18, tokenizer, seq_tokens=64, max_tokens=150, tag="") != found
 
 
@@ -91,6 +95,7 @@ def test_it_is_measured_at_the_beginning_between_and_at_the_end_and_not_where_it
     assert "held out" in notes.described[-1]
     train(change(recipe, held_out_updates=None), tmp_path / "none")
     train(change(recipe, held_out_tokens=0), tmp_path / "none too")
+    assert StageSettings(data="docs", held_out_tokens=0).held_out_tokens == 0
     assert measured(tmp_path / "none") == measured(tmp_path / "none too") == []
     adapters = [load_file(tmp_path / run / "checkpoints/midtrain/seed-0" / ADAPTER_FILE) for run in ("run", "none")]
     assert all(torch.equal(value, adapters[1][name]) for name, value in adapters[0].items()), (
@@ -107,7 +112,7 @@ def test_measuring_does_not_make_what_is_trained_another(recipe, tmp_path):
 @pytest.mark.parametrize("stops", [False, True])
 def test_the_best_weights_are_kept_also_over_stops(make_recipe, tmp_path, stops):
     """A rate so high that the loss rises again: the best is neither the first nor the last."""
-    recipe = change(make_recipe(lora=LORA), keep="best", held_out_updates=1, learning_rate=0.08, epochs=4,
+    recipe = change(make_recipe(lora=LORA), keep="best", held_out_updates=1, learning_rate=0.3, epochs=4,
                     checkpoint_updates=3)  # fmt: skip
     while train(recipe, tmp_path / "run", stop=0 if stops else None).stopped_at:
         pass
@@ -127,6 +132,23 @@ def test_the_best_weights_are_kept_also_over_stops(make_recipe, tmp_path, stops)
             total += float(cross_entropy(logits[:-1], ids[1:], reduction="sum"))
             count += len(ids) - 1
     assert total / count == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_other_held_out_documents_begin_the_best_anew(make_recipe, tmp_path):
+    recipe = change(make_recipe(lora=LORA), keep="best", held_out_updates=1, checkpoint_updates=1)
+    for _ in range(3):
+        train(recipe, tmp_path / "run", stop=0)
+    with open_writer(tmp_path / "run") as store:
+        more = next(f"doc-{n}" for n in range(200, 400) if is_held_out_document(17, f"doc-{n}"))
+        rows = [row("documents", doc_id=more, set="notes", genre="memo", text=SENTENCES[0], clause_ids=["c"])]
+        store.writer("corpus").append({"documents": rows})
+    notes = Notes()
+    train(recipe, tmp_path / "run", notes)
+    assert any("the held-out documents are others" in note for note in notes.notes)
+    rows = [one for one in measured(tmp_path / "run") if one["step"] > 3]
+    losses = {one["step"]: mean_loss([other for other in rows if other["step"] == one["step"]]) for one in rows}
+    manifest = read_manifest(tmp_path / "run/checkpoints/midtrain/seed-0")
+    assert manifest["kept_update"] == min(losses, key=losses.__getitem__)
 
 
 def test_a_run_without_held_out_documents_says_that_it_keeps_the_last(recipe, tmp_path):

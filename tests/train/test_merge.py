@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,10 @@ import torch
 from safetensors.torch import load_file
 
 from corpus.errors import RecipeError, TrainingError
+from corpus.store import open_writer
 from tests.train.chained import fill_run, train
 from tests.train.tiny import Notes
-from train import export_merged
+from train import export_merged, train_chains
 from train.checkpoint import read_manifest
 from train.merge import Difference, merge
 from train.model import ADAPTER_FILE, BASE_FOLDER, choose_compute, load_base
@@ -62,6 +64,8 @@ def test_a_stage_that_merges_begins_where_its_parent_ended_with_a_new_adapter(me
     assert manifest["merged_difference"]["mean_kl"] < 1e-6
     assert f"{BASE_FOLDER}/model.safetensors" in manifest["files"]
     assert any("merged midtrain into the base" in note for note in notes.notes)
+    config = json.loads((child / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == BASE_FOLDER, "the recipe's model would load without what was merged"
     assert not list(child.parent.glob(".base-*"))
 
 
@@ -88,7 +92,8 @@ def test_an_exported_model_is_base_and_adapter_in_one_and_says_how_far_from_them
     changed = recipe.model_copy(update={"train": recipe.train.model_copy(update={"precision": precision})})
     compute = choose_compute(changed.train)
     prompts = [IDS[0].tolist(), list(range(40, 60))]
-    told = merge(changed.train, checkpoint, tmp_path / "out", prompts, compute)
+    told = merge(changed.train, checkpoint, tmp_path / "out", prompts, compute, {"what": arm})
+    assert read_manifest(tmp_path / "out")["what"] == arm
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert model.dtype == (torch.float32 if precision == "fp32" else torch.bfloat16)
     difference = float((logits_of(model).float() - exact).abs().max())
@@ -128,3 +133,25 @@ def test_export_writes_what_the_arm_trained_and_refuses_what_it_cannot(merging, 
     with pytest.raises(RecipeError, match="nothing to merge"):
         export_merged(empty, folder, "base", 0, tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_a_merge_that_is_there_is_not_made_again(merging, tmp_path):
+    """As after each `--stop-after`: the merged model is large."""
+    recipe, folder, _ = merging
+    run = tmp_path / "run"
+    shutil.copytree(folder, run)
+    shutil.rmtree(run / "checkpoints/midtrain+sft/seed-0")
+    notes = [Notes() for _ in range(3)]
+    for one in notes:
+        with open_writer(run) as store:
+            train_chains(recipe, store, ["both"], one, stop_after_seconds=0)
+    assert [any("merged midtrain" in note for note in one.notes) for one in notes] == [True, False, False]
+    train(recipe, run, ["both"])
+    one, other = (load_file(path / "checkpoints/midtrain+sft/seed-0" / ADAPTER_FILE) for path in (run, folder))
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_merging_where_there_is_no_adapter_is_refused_with_the_recipe(make_recipe):
+    stage = {"data": "docs", "parent": "merge"}
+    with pytest.raises(ValueError, match=r"stages\.sft\.parent is merge, and with lora: null"):
+        make_recipe(lora=None, stages={"midtrain": {"data": "docs"}, "sft": stage})

@@ -8,17 +8,24 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from corpus.errors import SetupError
-from corpus.store import open_reader
-from tests.train.chained import fill_run, train
+from corpus.errors import SetupError, TrainingError
+from corpus.store import open_reader, open_writer
+from tests.train.chained import LORA, fill_run, train
 from tests.train.team_script import UPDATES, plan, work
+from tests.train.test_held_out import add_documents
+from train.checkpoint import read_manifest
+from train.model import ADAPTER_FILE
+from train.progress import State
+from train.stage import _check_together
 from train.team import Team
 
+BEST = {"keep": "best", "held_out_updates": 2, "learning_rate": 0.05}
 ROOT = Path(__file__).parent.parent.parent
 FSDP = {
     "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP",
@@ -96,28 +103,91 @@ def losses(folder: Path, chain: str) -> list[tuple[int, float, int]]:
     return [(row["step"], row["loss"], row["target_tokens"]) for row in rows]
 
 
-def test_a_launcher_trains_a_run_in_two_processes_and_one_goes_on_where_they_stopped(make_recipe, tmp_path):
-    """From the command line: the first process writes, a state of two is resumed by one and the other way round."""
-    recipe = make_recipe(lora={"rank": 4, "alpha": 8})
-    for name in ("one", "two"):
-        fill_run(tmp_path / name / "run")
-    train(recipe, tmp_path / "one" / "run")
-    file = recipe_file(tmp_path / "two", recipe)
+@pytest.fixture(scope="module")
+def demanding(make_recipe):
+    """Dropout, best weights, and a stage that merges the one before it: what processes could disagree about."""
+    recipe = make_recipe(lora=LORA)
+    stages = {name: settings.model_copy(update=BEST) for name, settings in recipe.train.stages.items()}
+    stages["sft"] = stages["sft"].model_copy(update={"parent": "merge"})
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
+
+
+@pytest.fixture(scope="module")
+def by_one(demanding, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one") / "run"
+    fill(folder)
+    train(demanding, folder)
+    return folder
+
+
+def fill(folder: Path) -> None:
+    fill_run(folder)
+    with open_writer(folder) as store:
+        add_documents(store)
+
+
+def assert_same_training(folder: Path, reference: Path) -> None:
+    for chain in ("midtrain", "midtrain+sft"):
+        found, expected = losses(folder, chain), losses(reference, chain)
+        assert [row[::2] for row in found] == [row[::2] for row in expected], "the same rows in every update"
+        assert [row[1] for row in found] == pytest.approx([row[1] for row in expected], rel=2e-5)
+        ours, theirs = (read_manifest(path / "checkpoints" / chain / "seed-0") for path in (folder, reference))
+        assert ours is not None and theirs is not None
+        assert ours["kept_update"] == theirs["kept_update"]
+        one, other = (load_file(path / f"checkpoints/{chain}/seed-0" / ADAPTER_FILE) for path in (folder, reference))
+        for name, tensor in other.items():
+            torch.testing.assert_close(one[name], tensor, rtol=1e-2, atol=1e-4)
+
+
+def test_a_launcher_trains_a_run_in_two_processes_and_one_goes_on_where_they_stopped(demanding, by_one, tmp_path):
+    """From the command line: the first process writes, a state of two is resumed by one and by two."""
+    fill(tmp_path / "two" / "run")
+    file = recipe_file(tmp_path / "two", demanding)
     stopped = launch("-m", "specmill", "train", file, "--arm", "both", "--stop-after", "0s")
     assert stopped.returncode == 0, stopped.stderr[-3000:]
     assert "stopped in time: midtrain/seed-0 after 1 of" in stopped.stderr
     assert losses(tmp_path / "two" / "run", "midtrain")[0][0] == 1
     shutil.copytree(tmp_path / "two", tmp_path / "resumed")
-    train(recipe, tmp_path / "resumed" / "run")
+    train(demanding, tmp_path / "resumed" / "run")
     done = launch("-m", "specmill", "train", file, "--arm", "both")
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("midtrain+sft") == 1, "one process speaks"
-    for chain in ("midtrain", "midtrain+sft"):
-        reference = losses(tmp_path / "one" / "run", chain)
-        for name in ("two", "resumed"):
-            found = losses(tmp_path / name / "run", chain)
-            assert [row[::2] for row in found] == [row[::2] for row in reference], "the same rows in every update"
-            assert [row[1] for row in found] == pytest.approx([row[1] for row in reference], rel=1e-5)
+    for name in ("two", "resumed"):
+        assert_same_training(tmp_path / name / "run", by_one)
+
+
+def test_a_launcher_trains_a_run_whose_weights_are_in_parts(demanding, by_one, tmp_path):
+    fill(tmp_path / "run")
+    file = recipe_file(tmp_path, demanding)
+    done = launch(ROOT / "tests/train/sharded_specmill.py", "train", file, "--arm", "both", **FSDP)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert_same_training(tmp_path / "run", by_one)
+
+
+def test_what_goes_wrong_in_the_first_process_ends_all_with_its_message(demanding, tmp_path):
+    fill(tmp_path / "run")
+    file = recipe_file(tmp_path, demanding)
+    shard = next((tmp_path / "run/shards/docs").glob("*.parquet"))
+    shard.write_bytes(b"no Parquet")
+    done = launch("-m", "specmill", "train", file, "--arm", "midtrain")
+    assert done.returncode != 0
+    assert done.stderr.count("make it again with: specmill mix RECIPE docs") == 2
+
+
+def test_processes_that_see_different_files_are_refused():
+    class Two:
+        def from_all(self, mine):
+            return [mine, (mine[0] + 1, *mine[1:])]
+
+    class One:
+        def from_all(self, mine):
+            return [mine]
+
+    run = SimpleNamespace(scope="midtrain/seed-0", run_folder="runs/x")
+    state = State("b2:stage", 3, 1, {"steps": [{"step": 3, "loss": 1.0}]})
+    _check_together(One(), run, plan(), state)
+    with pytest.raises(TrainingError, match="do not see the same files in runs/x"):
+        _check_together(Two(), run, plan(), state)
 
 
 def test_sharding_of_version_1_and_empty_weights_are_refused(monkeypatch):

@@ -13,7 +13,7 @@ from corpus.errors import SetupError
 from corpus.models import base_hash
 from corpus.recipe import Train
 from corpus.store.identity import content_id, file_id
-from train.model import base_identity, load_tokenizer, uses_plain_template
+from train.model import base_identity, load_tokenizer, template_hash, uses_plain_template
 
 SYSTEM, WHY, BECAUSE, AND, SO = (
     {"role": role, "content": content}
@@ -86,7 +86,7 @@ def test_options_are_lines_above_the_template():
 )
 def test_options_that_cannot_be_written_are_refused(make_recipe, options, message):
     train = make_recipe(template_options=options).train
-    for use in (load_tokenizer, base_identity):
+    for use in (load_tokenizer, template_hash):
         with pytest.raises(SetupError, match=message):
             use(train)
 
@@ -114,7 +114,7 @@ def test_a_template_file_that_cannot_be_read_is_named(make_recipe, tmp_path, con
     file = tmp_path / "chat.jinja"
     if content is not None:
         file.write_bytes(content)
-    for use in (load_tokenizer, base_identity):
+    for use in (load_tokenizer, template_hash):
         with pytest.raises(SetupError, match=str(file)):
             use(make_recipe(chat_template=str(file)).train)
 
@@ -126,12 +126,12 @@ def test_the_base_is_as_before_where_its_own_template_is_used(make_recipe, base_
     assert base_identity(Train(model="some/model", revision="v1")) == content_id("base", "some/model", "v1")
 
 
-def test_the_base_is_told_apart_by_another_template_and_its_options(make_recipe, tmp_path):
+def test_another_template_and_its_options_tell_chats_apart_and_not_the_base(make_recipe, tmp_path):
     def identity(text=None, **train):
         if text is not None:
             (tmp_path / f"{len(seen)}.jinja").write_text(text)
             train["chat_template"] = str(tmp_path / f"{len(seen)}.jinja")
-        return base_identity(make_recipe(**train).train)
+        return template_hash(make_recipe(**train).train)
 
     seen = []
     for train in ({}, {"text": "a"}, {"text": "b"}, {"template_options": {"x": 1}}, {"template_options": {"x": "1"}}):
@@ -141,7 +141,8 @@ def test_the_base_is_told_apart_by_another_template_and_its_options(make_recipe,
     one, other = {"x": 1, "y": {"a": 1}}, {"y": {"a": 1}, "x": 1}
     assert identity(template_options=one) == identity(template_options=other) not in seen
     hub = Train(model="some/model"), Train(model="some/model", template_options=one)
-    assert base_identity(hub[0]) != base_identity(hub[1])
+    assert template_hash(hub[0]) != template_hash(hub[1])
+    assert base_identity(hub[0]) == base_identity(hub[1]), "documents are read without it"
 
 
 @pytest.mark.parametrize("kept_in", ["chat_template.jinja", "tokenizer_config.json", "additional_chat_templates", None])
@@ -160,7 +161,7 @@ def test_a_base_without_a_template_has_the_plain_one_and_its_text_in_its_identit
         (folder / kept_in).write_text("{{ messages }}")
     train = make_recipe(model=str(folder)).train
     assert uses_plain_template(train) == (kept_in is None)
-    before = base_identity(train)
+    before = template_hash(train)
     (tmp_path / "other.jinja").write_text("another plain template")
     monkeypatch.setattr("corpus.chat_template.PLAIN", tmp_path / "other.jinja")
-    assert (base_identity(train) != before) == (kept_in is None)
+    assert (template_hash(train) != before) == (kept_in is None)

@@ -45,9 +45,10 @@ def packed(model):
     import torch
 
     from train.attention import use_packed_attention
+    from train.model import Compute
     from train.packed import PackedModel
 
-    use_packed_attention(model, torch.float32)
+    use_packed_attention(model, Compute(torch.device("cpu"), torch.float32))
     return PackedModel(model)
 
 
