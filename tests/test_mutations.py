@@ -86,7 +86,9 @@ MUTATIONS = {
         "train/packing.py", "return [seq_tokens] * full + [rest]", "return [seq_tokens] * full",
         "train/test_plan.py", "",
     ),
-    "no end of text": ("train/texts.py", "*text_ids, tokenizer.eos_token_id]", "*text_ids]", "train/test_plan.py", "eos"),
+    "no end of text": (
+        "train/texts.py", "*text_ids, tokenizer.eos_token_id]", "*text_ids]", "train/test_plan.py", "eos",
+    ),
     "a tampered checkpoint accepted": (
         "train/checkpoint.py", "return manifest if whole else None", "return manifest",
         "train/test_model.py", "half_written",
