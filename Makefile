@@ -44,7 +44,7 @@ check: $(READY)  ## format, lint, types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(READY)  ## the figures of docs/benchmarks.md, in two hours or so (estimated); peers get environments of their own
+bench: $(READY)  ## the figures of docs/benchmarks.md, in three hours or so (estimated); peers get environments of their own
 	$(BIN)/python benchmarks/help_time.py
 	$(BIN)/python benchmarks/engine_speed.py
 	$(BIN)/python benchmarks/overhead.py
@@ -60,6 +60,10 @@ bench: $(READY)  ## the figures of docs/benchmarks.md, in two hours or so (estim
 	$(BIN)/python benchmarks/move_threshold.py
 	$(BIN)/python benchmarks/planted_faults.py .benchmarks/planted
 	$(BIN)/python benchmarks/demo_steps.py
+	$(BIN)/python benchmarks/train_speed.py
+	$(BIN)/python benchmarks/train_speed.py --full
+	$(BIN)/python benchmarks/train_growth.py rows
+	$(BIN)/python benchmarks/train_growth.py plan
 
 clean:  ## the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,14 +1,15 @@
 """How the cost of training grows: updates with the length of a row, the plan with the number of tokens.
 
-    python benchmarks/train_growth.py rows [--lengths 512 1024 2048 4096 8192] [--updates 2]
+    python benchmarks/train_growth.py rows [--lengths 512 1024 2048 4096 8192] [--updates 2] [--recompute]
     python benchmarks/train_growth.py plan [--sizes 100000 1000000 10000000]
 
 `rows`: one row an update, SmolLM2-135M with a new adapter of rank 64 as a stage trains it; rows of documents of about
 400 tokens, and rows that are one document, whose attention grows with its square. In fp32, and in bf16 where this
 processor multiplies in it; after one update that does not count. A row that does not fit by the estimate that a stage
-makes before it starts is told as such, and not tried. `plan`: what happens before the first update: documents of
-about 400 tokens are tokenized to disk, and the files are opened (every byte checked) and packed into rows of 2,048
-tokens. Each length and each size has a process of its own, whose most memory is told: after its imports, and at all.
+makes before it starts is told as such, and not tried (`--recompute` makes it smaller). `plan`: what happens before the
+first update: documents of about 400 tokens are tokenized to disk, and the files are opened (every byte checked) and
+packed into rows of 2,048 tokens. Each length and each size has a process of its own, whose most memory is told: before
+it began, and at all.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ from train.team import Team
 from train.texts import document_segments
 
 SERIES = ("documents of 400", "one document")
-DOCUMENT_WORDS = (300,)
+DOCUMENT_WORDS = (265,)
 """About 400 tokens of prose."""
 MANY_WORDS = (1_000_000,)
 """More than there are: all of the prose is one document."""
@@ -78,6 +79,8 @@ def train_row(given: argparse.Namespace) -> dict[str, object]:
         plan = make_plan(write_segments(Path(folder) / "tokens", pieces, {}), settings, 0, "growth")
         model, _ = load_trainable(recipe, None, 0)
         use_packed_attention(model, compute)
+        if given.recompute:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         first = peak_mib()
         try:
             check_memory(PackedModel(model), plan, compute, "growth")
@@ -129,7 +132,7 @@ def plan_tokens(given: argparse.Namespace) -> dict[str, object]:
             "tokenize (s)": f"{times[1] - times[0]:.2f}",
             "tokens/s": f"{num_tokens / (times[1] - times[0]):,.0f}",
             "open and pack (s)": f"{times[2] - times[1]:.2f}",
-            "peak MiB: imports": peaks[0],
+            "peak MiB: before": peaks[0],
             "tokenized": peaks[1],
             "packed": peaks[2],
             "on disk (MiB)": f"{sum(file.stat().st_size for file in folder.iterdir()) / 2**20:.1f}",
@@ -147,6 +150,7 @@ def in_process(what: str, given: argparse.Namespace, **asked: object) -> dict[st
     """What `what` returns in a process of its own; or why it died."""
     asked = {"model": given.model, "threads": given.threads, "updates": given.updates, **asked}
     options = [part for name, value in asked.items() for part in (f"--{name}", str(value))]
+    options += ["--recompute"] if given.recompute else []
     command = [sys.executable, str(HERE / "train_growth.py"), what, *options]
     variables = os.environ | {"PYTHONPATH": str(HERE.parent), "CUDA_VISIBLE_DEVICES": ""}
     ran = subprocess.run(command, env=variables, capture_output=True, text=True, check=False)
@@ -167,7 +171,7 @@ def rows(given: argparse.Namespace) -> Iterator[dict[str, object]]:
                 if "refused" in told:
                     yield (
                         row
-                        | dict.fromkeys(("tokens an update", "tokens/s", "peak MiB", "imports"), "")
+                        | dict.fromkeys(("tokens an update", "tokens/s", "peak MiB", "before"), "")
                         | {"note": told["refused"]}
                     )
                 else:
@@ -175,7 +179,7 @@ def rows(given: argparse.Namespace) -> Iterator[dict[str, object]]:
                         "tokens an update": f"{told['tokens']:,}",
                         "tokens/s": f"{told['rate']:.1f}",
                         "peak MiB": told["peak"],
-                        "imports": told["first"],
+                        "before": told["first"],
                         "note": "",
                     }
 
@@ -195,6 +199,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=2, help="those that count")
     quick = ["bf16"] if cpu_multiplies_bf16() else []
     parser.add_argument("--precisions", nargs="+", choices=["bf16", "fp32"], default=[*quick, "fp32"])
+    parser.add_argument("--recompute", action="store_true", help="activations, in the backward pass")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--model", default="builtin:smollm2-135m", help="a folder, or the builtin model")
     parser.add_argument("--series", choices=SERIES, default=SERIES[0])

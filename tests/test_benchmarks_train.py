@@ -64,12 +64,16 @@ def table_of(text: str, first: str) -> list[list[str]]:
     return rows
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [["--row-tokens", "128"], ["--row-tokens", "64", "--full"]])
-def test_three_trainers_take_the_same_steps(tiny_base: str, more: list[str]) -> None:
-    """Two rows an update, too: a loss that were the mean of the rows' means would be refused."""
+def speed(base: str, *more: str) -> str:
     size = ["--rounds", "1", "--warm-up", "1", "--updates", "2", "--update-tokens", "128", "--threads", "1"]
-    said = said_by("train_speed.py", "--model", tiny_base, *size, *more)
+    return said_by("train_speed.py", "--model", base, *size, *more)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_three_trainers_take_the_same_steps(tiny_base: str) -> None:
+    """With two rows an update, too: a loss that were the mean of the rows' means would be refused."""
+    said = speed(tiny_base, "--row-tokens", "64")
     rows = table_of(said, "trainer")
     assert [row[0].split()[0] for row in rows] == ["specmill", "transformers", "trl"]
     assert all(float(row[1]) > 0 and float(row[4]) > 50 for row in rows)
@@ -77,6 +81,14 @@ def test_three_trainers_take_the_same_steps(tiny_base: str, more: list[str]) -> 
     assert len(losses) == 3
     assert all(abs(float(row[3]) - float(other)) < 1e-4 for row in losses for other in row[4:])
     assert losses[0][3] != losses[1][3]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_one_trainer_alone_is_told_without_peers(tiny_base: str) -> None:
+    said = speed(tiny_base, "--row-tokens", "128", "--full", "--only", "specmill")
+    assert [row[0].split()[0] for row in table_of(said, "trainer")] == ["specmill"]
+    assert "/ best" not in said
 
 
 def test_other_losses_are_refused() -> None:
@@ -102,9 +114,12 @@ def test_the_interval_of_a_ratio_is_of_medians_over_the_same_rounds_and_updates(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_growth_is_told_for_each_length_and_each_size(tiny_base: str) -> None:
     base = ["--model", tiny_base, "--threads", "1"]
-    rows = table_of(said_by("train_growth.py", "rows", "--lengths", "64", "--updates", "1", *base), "row (tokens)")
+    rows = table_of(
+        said_by("train_growth.py", "rows", "--lengths", "64", "--updates", "1", "--recompute", *base), "row (tokens)"
+    )
     assert [row[1] for row in rows] == ["documents of 400", "one document"] * (len(rows) // 2)
     assert all(float(row[4]) > 0 and int(row[5]) > int(row[6]) > 0 for row in rows)
     small, large = table_of(said_by("train_growth.py", "plan", "--sizes", "20000", "90000", *base), "tokens")
@@ -117,7 +132,9 @@ def test_a_row_that_a_stage_would_refuse_is_told_and_not_tried(tiny_base: str, m
 
     monkeypatch.setattr(train_growth, "check_memory", refuse)
     monkeypatch.setattr(train_growth, "Trainer", None)
-    asked = Namespace(model=tiny_base, length=64, precision="fp32", series=train_growth.SERIES[1], updates=1)
+    asked = Namespace(
+        model=tiny_base, length=64, precision="fp32", series=train_growth.SERIES[1], updates=1, recompute=False
+    )
     assert train_growth.train_row(asked) == {"refused": "a row of 64 tokens needs about 99 GiB"}
 
 
@@ -125,6 +142,7 @@ class TestGpu:
     """`train_gpu.py`, by the same code on the CPU."""
 
     @pytest.mark.slow
+    @pytest.mark.timeout(900)
     def test_every_cell_has_a_row_and_is_measured_once(self, tmp_path: Path) -> None:
         from train_gpu_list import CELLS
 
