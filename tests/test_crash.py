@@ -51,7 +51,10 @@ train:
     sft: {{data: sft, seq_tokens: 2048, batch_tokens: 512, checkpoint_updates: 10}}
 arms: {{midtrain+sft: [midtrain, sft]}}
 """
-TIMES = {"seconds", "started", "invocation_id"}
+TIMES = {
+    *("seconds", "started", "invocation_id"),
+    *("tokens_per_second", "target_tokens_per_second", "mfu_fraction", "peak_memory_bytes"),
+}
 """Columns that say when and how long, not what."""
 
 
@@ -110,7 +113,7 @@ def everything(folder: Path) -> dict[str, object]:
     store = open_reader(folder)
     seen: dict[str, object] = {}
     for table in ("clauses", "briefs", "calls", "documents", "chats", "scores", "verdicts", "duplicates", "mixes",
-                  "mix_parts", "stages", "steps"):  # fmt: skip
+                  "mix_parts", "stages", "steps", "held_out_losses"):  # fmt: skip
         rows = store.query(f"SELECT * FROM all_{table}")
         rows = rows.drop_columns([name for name in rows.schema.names if name in TIMES])
         seen[table] = sorted(map(repr, rows.to_pylist()))

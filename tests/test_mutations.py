@@ -147,4 +147,4 @@ def test_a_guard_taken_out_makes_a_test_fail(tmp_path, name):
         [*command, f"tests/{tests}", "-k", chosen or "test"], cwd=copy, capture_output=True, text=True, timeout=380
     )
     assert done.returncode == 1, f"exit {done.returncode}: nothing noticed\n{done.stdout[-2000:]}"
-    assert "failed" in done.stdout, done.stdout[-2000:]
+    assert f"\nFAILED tests/{tests}" in done.stdout, done.stdout[-2000:]

@@ -62,7 +62,11 @@ class Trainer:
         matrices = [value for value in trained if value.ndim > 1]
         others = [value for value in trained if value.ndim <= 1]  # norms and biases do not decay
         groups: list[dict[str, object]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        # Fused: one pass over the weights, without temporaries of their size.
+        is_fused = compute.device.type in ("cpu", "cuda")
+        optimizer = torch.optim.AdamW(
+            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=is_fused
+        )
         self.module, self.optimizer = team.prepare(model, optimizer)
         self.parameters = {name: value for name, value in model.model.named_parameters() if value.requires_grad}
 

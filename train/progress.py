@@ -99,7 +99,8 @@ def restore(tensors_file: Path, num_updates: int, parameters: Parameters, optimi
         for name, parameter in parameters.items():
             parameter.copy_(like(tensors[f"value/{name}"], parameter))
             moments = {kind: like(tensors[f"{kind}/{name}"], parameter) for kind in _MOMENTS}
-            optimizer.state[parameter] = {"step": torch.tensor(float(num_updates)), **moments}
+            step = torch.tensor(float(num_updates), device=parameter.device)
+            optimizer.state[parameter] = {"step": step, **moments}
 
 
 def save_best(folder: Path, num_updates: int, parameters: Parameters, team: Team) -> None:

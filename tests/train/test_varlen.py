@@ -109,11 +109,16 @@ def test_the_way_is_chosen_by_what_the_device_can(monkeypatch, capability, dtype
     assert attention._way(torch.device("cpu"), dtype) == EACH_SEGMENT
 
 
-def test_flex_keeps_segments_apart_too():
-    """transformers' own flex attention, the way of older devices; it has no backward pass on the CPU."""
+def test_flex_keeps_segments_apart_too(monkeypatch):
+    """transformers' own flex attention, the way of older devices; it has no backward pass on the CPU.
+
+    Not compiled here: that takes a compiler of C++ and a minute.
+    """
     from tests.train.tiny import tiny_model
     from train.attention import check_attention, hidden_states, proof_states
 
+    compiled = torch.compile
+    monkeypatch.setattr(torch, "compile", lambda function, **_: compiled(function, backend="eager"))
     model = tiny_model(head_dim=16, hidden_size=64)
     alone = proof_states(model)
     model.set_attn_implementation(FLEX)
