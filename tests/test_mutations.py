@@ -122,7 +122,7 @@ MUTATIONS = {
     ),
     "a merge left out": (
         "train/adapter.py", "load_base(train, base, frozen=True)", "load_base(train, None, frozen=True)",
-        "train/test_merge.py", "begins_where",
+        "train/test_merge.py", "begins_with_the_loss",
     ),
     "no bound on what is held out": (
         "train/held_out.py", "if room > 0:", "if True:", "train/test_held_out.py", "only_reserved",

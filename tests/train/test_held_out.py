@@ -60,7 +60,7 @@ def test_only_reserved_documents_are_read_spread_over_the_genres(tmp_path, token
         add_documents(store)
         found = find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=10_000, tag="")
         assert {one.genre: one.num_texts for one in found} == {"memo": 4, "letter": 2, NO_GENRE: 2}
-        few = find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=150, tag="")
+        few = find_held_out(store, 17, tokenizer, seq_tokens=16, max_tokens=150, tag="")
         tokens = {one.genre: sum(len(row.input_ids) for row in one.rows) for one in few}
         assert tokens == {"memo": 50, "letter": 50, NO_GENRE: 50}, "a bound, also within a document"
         assert find_held_out(store, 17, tokenizer, seq_tokens=64, max_tokens=3, tag="") == [], (

@@ -69,6 +69,17 @@ def test_a_stage_that_merges_begins_where_its_parent_ended_with_a_new_adapter(me
     assert not list(child.parent.glob(".base-*"))
 
 
+def test_a_stage_that_merges_begins_with_the_loss_of_one_that_continues(merging, tmp_path):
+    recipe, folder, _ = merging
+    stages = {name: stage.model_copy(update={"parent": "continue"}) for name, stage in recipe.train.stages.items()}
+    continuing = recipe.model_copy(update={"train": recipe.train.model_copy(update={"stages": stages})})
+    fill_run(tmp_path / "run")
+    train(continuing, tmp_path / "run", ["both"])
+    one, other = (read_manifest(root / "checkpoints/midtrain+sft/seed-0") for root in (folder, tmp_path / "run"))
+    assert one["first_loss"] == pytest.approx(other["first_loss"], rel=1e-5)
+    assert one["last_loss"] != pytest.approx(other["last_loss"], rel=1e-3), "a new adapter learns otherwise"
+
+
 def test_a_stage_after_one_that_merged_stands_on_the_same_merged_model(merging):
     recipe, folder, _ = merging
     child, grandchild = (folder / "checkpoints" / chain / "seed-0" for chain in ("midtrain+sft", "midtrain+sft+more"))
