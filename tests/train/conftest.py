@@ -95,6 +95,9 @@ def recipe(make_recipe):
 @pytest.fixture(scope="session")
 def whole(recipe, tmp_path_factory):
     """A run that nothing interrupted."""
+    import torch
+
+    torch.set_num_threads(1)  # this may be made before `one_thread` of the first test that asks for it
     folder = tmp_path_factory.mktemp("whole") / "run"
     fill_run(folder)
     train(recipe, folder)
