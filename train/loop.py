@@ -62,7 +62,7 @@ class Trainer:
         matrices = [value for value in trained if value.ndim > 1]
         others = [value for value in trained if value.ndim <= 1]  # norms and biases do not decay
         groups: list[dict[str, object]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-        # Fused: one pass, without temporaries of the weights' size. On the CPU it was not the same bit for bit.
+        # Fused: one pass, without temporaries of the weights' size. On the CPU resuming with it is yet to be proved.
         is_fused = compute.device.type == "cuda"
         optimizer = torch.optim.AdamW(
             groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=is_fused
