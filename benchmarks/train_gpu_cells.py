@@ -10,9 +10,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from train.loop import Trainer, learning_rate
 from train.plan import Plan
 from train.progress import State, load_progress, restore, save_progress
 from train.speed import Costs, peak_memory_bytes, reset_peak_memory
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Row = dict[str, Any]
 PEERS = str(Path(__file__).resolve().parent / "peers")
@@ -174,18 +177,18 @@ def canary(cell: Cell, room: Room) -> Row:
     ids = torch.randint(2, shape.vocab, (sum(lengths),), generator=draw).to(room.compute.device)
     weigh = torch.randn(sum(lengths), shape.hidden, generator=draw).to(room.compute.device)
 
-    def learned(of: Any, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+    def learned(of: PreTrainedModel, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         of.zero_grad()
         torch.autograd.backward((states.float() * weigh).sum())
         return states.detach().float(), of.get_input_embeddings().weight.grad.float()
 
-    def alone(of: Any) -> tuple[torch.Tensor, torch.Tensor]:  # noqa: ANN401
+    def alone(of: PreTrainedModel) -> tuple[torch.Tensor, torch.Tensor]:
         parts = [
             of.base_model(input_ids=some[None], use_cache=False).last_hidden_state[0] for some in ids.split(lengths)
         ]
         return learned(of, torch.cat(parts))
 
-    def packed(token_ids: torch.Tensor, some: Any) -> torch.Tensor:  # noqa: ANN401
+    def packed(token_ids: torch.Tensor, some: Sequence[int]) -> torch.Tensor:
         positions = torch.cat([torch.arange(length) for length in some])
         device = room.compute.device
         return hidden_states(model, token_ids.to(device), positions.to(device), list(some))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from corpus.recipe import Lora
 from train.attention import EACH_SEGMENT, FLEX, VARLEN
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 OWN = "sdpa"
 """transformers' own attention, with a mask of the whole row."""
@@ -26,7 +29,7 @@ class Shape:
     is_tied: bool = False
     head_width: int = 128
 
-    def config(self) -> Any:  # noqa: ANN401 -- of a kind that transformers makes
+    def config(self) -> PreTrainedConfig:
         """As transformers reads it."""
         from transformers import AutoConfig
 

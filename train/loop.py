@@ -87,7 +87,7 @@ class Trainer:
                 self._backward(number, row, num_targets, is_last=place == len(rows) - 1)
                 for place, row in enumerate(rows)
             ]
-        total = self.team.totals(float(torch.stack(losses).sum()))[0]
+        total = self.team.total(float(torch.stack(losses).sum()))
         if not math.isfinite(total):
             self._refuse_rows(number, rows, losses)
         rate = learning_rate(self._settings, number, len(self.plan.updates))
@@ -113,7 +113,7 @@ class Trainer:
         self.module.eval()
         with torch.no_grad():
             losses = [self._loss(empty_row() if row is None else row) for row in self.team.share(rows)]
-        return self.team.totals(float(torch.stack(losses).sum()))[0]
+        return self.team.total(float(torch.stack(losses).sum()))
 
     def hidden_states(self, token_ids: torch.Tensor, lengths: Sequence[int]) -> torch.Tensor:
         """Last hidden states [row_tokens, width] of a packed row, as an update computes them."""

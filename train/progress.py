@@ -70,11 +70,19 @@ def save_progress(
     older = [path for path in _saved(folder, "update") if path != written]
     for path in older[: max(0, len(older) + 1 - keep_last)]:
         shutil.rmtree(path)
-    bests = [json.loads((path / _STATE).read_text(encoding="utf-8"))["best"] for path in _saved(folder, "update")]
-    named = {_numbered(folder, "best", best[0]) for best in bests if best}
+    named = {_numbered(folder, "best", best[0]) for path in _saved(folder, "update") if (best := _best_named(path))}
     for path in _saved(folder, "best"):
         if path not in named:
             shutil.rmtree(path)
+
+
+def _best_named(path: Path) -> tuple[int, float] | None:
+    """The best that a kept state names; a damaged one, which is passed over, names none."""
+    try:
+        best: tuple[int, float] | None = json.loads((path / _STATE).read_text(encoding="utf-8"))["best"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return best
 
 
 def load_progress(folder: Path, stage_hash: str) -> tuple[State, Path] | None:

@@ -49,9 +49,8 @@ class Recorder:
         self._threads, self._measured_on = state.num_threads, state.measured_on
         self.rows: dict[str, list[Row]] = {table: list(state.rows.get(table, [])) for table in TABLES}
         self.best = state.best
-        self._held_out_loss = (
-            mean_loss(self._measured(state.num_updates)) if self._measured(state.num_updates) else None
-        )
+        measured = self._last_measured()
+        self._held_out_loss = mean_loss(measured) if measured else None
         self._stored: dict[str, set[tuple[object, ...]]] = {}
         self._scalars: _Scalars | None = None
         if isinstance(store, WritingStore):
@@ -110,8 +109,8 @@ class Recorder:
         run = self._run
         return {"chain": run.chain, "seed": run.seed, "stage": run.stage, "stage_hash": run.stage_hash}
 
-    def _measured(self, step: int) -> list[Row]:
-        measured = [row for row in self.rows["held_out_losses"] if int(str(row["step"])) <= step]
+    def _last_measured(self) -> list[Row]:
+        measured = self.rows["held_out_losses"]
         return [row for row in measured if row["step"] == measured[-1]["step"]]
 
     def _measure(self, step: int) -> None:

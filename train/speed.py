@@ -94,7 +94,8 @@ class Costs:
 
     def of_update(self, plan: Plan, number: int) -> float:
         """FLOPs of update `number` of a plan, over all processes."""
-        lengths = np.diff(plan.segments.starts)
-        squares = sum(float((lengths[plan.rows[row]].astype(float) ** 2).sum()) for row in plan.updates[number])
+        starts = plan.segments.starts
+        segments = np.concatenate([plan.rows[row] for row in plan.updates[number]])
+        squares = float(((starts[segments + 1] - starts[segments]).astype(float) ** 2).sum())
         tokens, targets = plan.num_tokens[number], plan.num_targets[number]
         return self.per_token * tokens + self.per_target * targets + self.per_pair * squares

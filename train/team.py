@@ -84,12 +84,12 @@ class Team:
             return cast("AbstractContextManager[object]", self._accelerator.no_sync(module))
         return nullcontext()
 
-    def totals(self, *values: float) -> list[float]:
-        """Each value summed over the processes."""
+    def total(self, value: float) -> float:
+        """A value summed over the processes."""
         if self.size == 1:
-            return list(values)
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        return cast("list[float]", self._accelerator.reduce(tensor, reduction="sum").tolist())
+            return value
+        tensor = torch.tensor(value, dtype=torch.float64, device=self.device)
+        return float(self._accelerator.reduce(tensor, reduction="sum"))
 
     def from_first(self, make: Callable[[], Value]) -> Value:
         """What `make` gives in the first process, in all of them; so is a message of what went wrong there."""

@@ -9,6 +9,7 @@ import torch
 from torch.optim.lr_scheduler import LambdaLR
 from train_job import Clock, Job
 from transformers import AutoModelForCausalLM, Trainer, TrainerCallback
+from transformers.utils import ModelOutput
 
 
 def load(job: Job) -> torch.nn.Module:
@@ -16,7 +17,7 @@ def load(job: Job) -> torch.nn.Module:
     model = AutoModelForCausalLM.from_pretrained(job.model, dtype=torch.float32, attn_implementation="sdpa")
     backbone = model.model
 
-    def no_cache(_module: object, _inputs: object, output: Any) -> None:  # noqa: ANN401 -- transformers' own kinds
+    def no_cache(_module: object, _inputs: object, output: ModelOutput) -> None:
         assert output.past_key_values is None, "a cache was made"
 
     backbone.register_forward_hook(no_cache)

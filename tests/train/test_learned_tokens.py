@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import resources
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +31,7 @@ class Family(NamedTuple):
     special: tuple[str, ...]
     bos: str | None = None
     answers: str = "all"
-    options: dict[str, object] = {}  # noqa: RUF012
+    options: Mapping[str, object] = MappingProxyType({})
     opening: str = ""
     """What is learned before an answer."""
     refuses: tuple[str, ...] = ()
@@ -86,7 +88,7 @@ def tokenizer_of(tokenizer_maker):
         tokenizer.add_tokens([AddedToken(token, special=False, normalized=False) for token in ("<think>", "</think>")])
         if family.bos:
             tokenizer.add_special_tokens({"bos_token": family.bos})
-        apply_template(Train(template_options=family.options), tokenizer)
+        apply_template(Train(template_options=dict(family.options)), tokenizer)
         return tokenizer, frozenset([tokenizer.eos_token_id])
 
     return make
