@@ -62,11 +62,8 @@ class Trainer:
         matrices = [value for value in trained if value.ndim > 1]
         others = [value for value in trained if value.ndim <= 1]  # norms and biases do not decay
         groups: list[dict[str, object]] = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-        # Fused: one pass, without temporaries of the weights' size. On the CPU resuming with it is yet to be proved.
-        is_fused = compute.device.type == "cuda"
-        optimizer = torch.optim.AdamW(
-            groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=is_fused
-        )
+        # Fused: one pass over the weights, without temporaries of their size.
+        optimizer = torch.optim.AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
         self.module, self.optimizer = team.prepare(model, optimizer)
         self.parameters = {name: value for name, value in model.model.named_parameters() if value.requires_grad}
 

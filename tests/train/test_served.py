@@ -6,10 +6,9 @@ import asyncio
 
 import pytest
 
-from corpus.engine import Request, open_engine
+from corpus.engine import Message, Request, open_engine
 from corpus.models import model_folder
 from corpus.recipe import EngineSettings, Recipe
-from prompts import Message
 from tests.train.chained import train
 from tests.train.tiny import write_shards
 from train import export_merged
