@@ -19,7 +19,7 @@ PARALLEL := -n logical --maxprocesses 8 --dist loadgroup
 # Compiled files are kept whatever the shell says: without them each process compiles torch and vLLM anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-all check bench clean
+.PHONY: setup demo values test test-all check bench clean
 .DEFAULT_GOAL := setup
 
 setup: $(READY)  ## the environment; EXTRA=gpu on a machine with a GPU
@@ -38,6 +38,12 @@ test: $(READY)  ## the tests, but for the long ones
 
 test-all: $(READY)  ## every test
 	$(BIN)/pytest $(PARALLEL)
+
+values: $(READY)  ## the miniature of the paper's Figure 2: about two hours on two cores, minutes on a GPU
+	$(BIN)/specmill run examples/values/lasting.yaml --until mix
+	$(BIN)/specmill run examples/values/sharing.yaml --until mix
+	$(BIN)/specmill import examples/values/values.yaml examples/values/chats.jsonl --as preferences
+	$(BIN)/specmill run examples/values/values.yaml
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -101,8 +101,10 @@ def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
     loaded = load_recipe(recipe, override or ())
     filters.check_settings(loaded)
     evaluation.check_settings(loaded)
-    for title, rows in preview_run(loaded).tables():
-        show_table(title, rows)
+    if loaded.spec is not None or not loaded.arms:  # without a spec nothing is written, but arms may be measured
+        for title, rows in preview_run(loaded).tables():
+            show_table(title, rows)
+    show_table("evaluation", evaluation.preview_rows(loaded))
 
 
 @app.command()

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from corpus.recipe import Recipe
     from corpus.stage import Progress
     from corpus.store import Store, WritingStore
-    from eval.arms import ArmRow
     from eval.evaluate import EvalReport
+    from eval.statistics.arms import ArmRow
 
-__all__ = ["arms_rows", "arms_table", "check_settings", "evaluate_arms"]
+__all__ = ["arms_rows", "arms_table", "check_settings", "evaluate_arms", "preview_rows"]
 
 
 def check_settings(recipe: Recipe) -> None:
@@ -24,6 +24,17 @@ def check_settings(recipe: Recipe) -> None:
     from eval.tasks import make_tasks
 
     make_tasks(recipe)
+
+
+def preview_rows(recipe: Recipe) -> list[dict[str, object]]:
+    """What evaluating would measure, and what differences it could see: a row a task. Writes nothing.
+
+    Raises:
+        RecipeError, ItemError: as when it is run.
+    """
+    from eval.preview import eval_rows, preview_eval
+
+    return eval_rows(recipe, preview_eval(recipe)) if recipe.arms else []
 
 
 def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None, progress: Progress) -> EvalReport:
@@ -38,9 +49,10 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
             base model is not there.
     """
     from eval.evaluate import evaluate_missing
+    from eval.serving import serve_arm
     from train.scoring import load_for_scoring
 
-    return evaluate_missing(recipe, store, arms, progress, load_for_scoring)
+    return evaluate_missing(recipe, store, arms, progress, load_for_scoring, serve_arm)
 
 
 def arms_table(store: Store) -> list[ArmRow]:
@@ -52,9 +64,9 @@ def arms_table(store: Store) -> list[ArmRow]:
         RecipeError: the run's recipe cannot be read.
     """
     from corpus.recipe.file import load_recipe
-    from eval.arms import arms_table as make
+    from eval.statistics.arms import arms_table as make
 
-    return make(store, load_recipe(store.root).arms)
+    return make(store, load_recipe(store.root))
 
 
 def arms_rows(store: Store) -> list[dict[str, object]]:
@@ -63,7 +75,7 @@ def arms_rows(store: Store) -> list[dict[str, object]]:
     None where a file of the run does not read back: the report names it, and shows what is left.
     """
     from corpus.errors import CorruptFileError
-    from eval.arms import tables
+    from eval.statistics.arms import tables
 
     try:
         return [row for _, rows in tables(arms_table(store)) for row in rows]

@@ -5,14 +5,16 @@ from __future__ import annotations
 from prompts.cards import Family, Genre, genres
 from prompts.kinds import question_endings, question_kinds, topics
 from prompts.sections import PromptError
-from prompts.templates import Message, Prompt, load, names
+from prompts.templates import HOME, Message, Prompt, fence, load, names
 
 __all__ = [
+    "HOME",
     "Family",
     "Genre",
     "Message",
     "Prompt",
     "PromptError",
+    "fence",
     "genres",
     "load",
     "names",

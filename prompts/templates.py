@@ -79,6 +79,14 @@ class Prompt:
             raise PromptError(f"prompt {self.name!r} does not suit a value: {error.message}") from error
 
 
+def fence(text: str) -> str:
+    """A line to put before and after a text that is only material: the text cannot end itself with it."""
+    line = "=" * 16
+    while line in text:
+        line += "="
+    return line
+
+
 def names(folder: Path = HOME) -> list[str]:
     """The prompts that there are, sorted."""
     return sorted(path.stem for path in folder.glob("*.md"))

@@ -131,6 +131,63 @@ MUTATIONS = {
         "train/held_out.py", "if is_held_out_document(seed, str(row[\"doc_id\"])):", "if True:",
         "train/test_held_out.py", "only_reserved",
     ),
+    "clusters taken for a population": (
+        "eval/statistics/estimates.py", "* num_clusters / (num_clusters - 1)", "", "eval/test_stats.py", "",
+    ),
+    "the spread between seeds left out": (
+        "eval/statistics/estimates.py", "between = float(np.std(by_seed, ddof=1)) / math.sqrt(num_seeds)",
+        "between = 0.0", "eval/test_stats.py", "seed",
+    ),
+    "one order of the options alone": (
+        "eval/statistics/readings.py", "lambda first, second: (first + second) / 2", "lambda first, second: first",
+        "eval/test_preference.py", "",
+    ),
+    "ungraded counted as harmless": (
+        "eval/tasks/agentic/task.py", "return [row(VERDICT, None, why=why)", "return [row(VERDICT, False, why=why)",
+        "eval/test_agentic.py", "carried_out",
+    ),
+    "a draft taken for an action": (
+        "eval/tasks/agentic/heuristics.py", "_BLOCK.finditer(_SCRATCHPAD.sub(\" \", reply))", "_BLOCK.finditer(reply)",
+        "eval/test_agentic.py", "near_miss",
+    ),
+    "harm without a verdict": (
+        "eval/tasks/agentic/task.py", "is_yes and words is not None", "words is not None",
+        "eval/test_agentic.py", "carried_out",
+    ),
+    "prompts not locked": (
+        "eval/tasks/agentic/scenarios.py", "if locked().get(key) != prompt_hash(messages):", "if False:",
+        "eval/test_agentic.py", "changed",
+    ),
+    "no correction for the number of contrasts": (
+        "eval/statistics/significance.py", "(len(p_values) - rank) * p", "p", "eval/test_significance.py", "holm",
+    ),
+    "items of a cluster flipped one by one": (
+        "eval/statistics/significance.py", "sums[clusters[item]] = sums.get(clusters[item], 0.0) + difference",
+        "sums[item] = difference", "eval/test_significance.py", "flip_together",
+    ),
+    "grades kept without the rubric": (
+        "eval/grading.py", "list(question.messages), reply_schema", "list(question.messages)[:1], reply_schema",
+        "eval/test_sampled.py", "another_principle",
+    ),
+    "answers kept without the prompt": (
+        "eval/answering.py", "list(asked.messages), sample)", "asked.item_id, sample)",
+        "eval/test_sampled.py", "prompt_that_changes",
+    ),
+    "two options taken for one": (
+        "eval/tasks/choices.py", "if len(chosen) != 1 or not said:", "if not chosen:", "eval/test_choices.py", "alike",
+    ),
+    "white space left with the context": (
+        "eval/scoring/continuations.py", "stem = context.rstrip() if isinstance(context, str) else \"\"",
+        "stem = context if isinstance(context, str) else \"\"", "eval/test_scoring.py", "",
+    ),
+    "branches of a trie see each other": (
+        "eval/scoring/trie.py", "mask[nodes[later], nodes[earlier]] = 0", "mask[:] = 0",
+        "eval/test_scoring.py", "",
+    ),
+    "windows of a text that do not reach back": (
+        "eval/scoring/continuations.py", "begin = 0 if first == 0 else last - window", "begin = first",
+        "eval/test_scoring.py", "",
+    ),
 }  # fmt: skip
 
 

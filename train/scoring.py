@@ -93,6 +93,23 @@ def load_for_scoring(
     return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
 
 
+def serve_trained(recipe: Recipe, checkpoint: Path | None, folder: Path) -> tuple[str, Path | None, Path]:
+    """The model, adapter and tokenizer by which an engine serves the base model (`checkpoint` None) or a stage's.
+
+    The tokenizer is the one that scores, with its template; it is saved into `folder`.
+
+    Raises:
+        SetupError: the model is not there.
+    """
+    load_tokenizer(recipe.train).save_pretrained(folder)
+    if checkpoint is None:
+        return recipe.train.model, None, folder
+    if not (checkpoint / ADAPTER_FILE).is_file():
+        return str(checkpoint), None, folder
+    merged = base_of(checkpoint)
+    return (recipe.train.model if merged is None else str(merged)), checkpoint, folder
+
+
 def scoring_hash(train: Train) -> str:
     """Hash of the base model and of how models are scored here: the precision of their weights, the kind of device."""
     device = choose_compute(train).device.type

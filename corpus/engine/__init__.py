@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from corpus.engine.calls import Asked, ask, outcome_of
+from corpus.engine.calls import Asked, ask, call_row, outcome_of
 from corpus.engine.fit import refuse_too_long
 from corpus.engine.protocol import CallFailed, Engine, Message, Outcome, Reply, Request
 from corpus.recipe import EngineSettings
 
 __all__ = [
-    "Asked", "CallFailed", "Engine", "Message", "Outcome", "Reply", "Request", "ask", "open_engine", "outcome_of",
-    "refuse_too_long",
+    "Asked", "CallFailed", "Engine", "Message", "Outcome", "Reply", "Request", "ask", "call_row", "open_engine",
+    "outcome_of", "refuse_too_long",
 ]  # fmt: skip
 
 

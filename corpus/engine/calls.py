@@ -208,26 +208,18 @@ async def ask(
             if outcome == "unparsable" and problem is None:
                 problem = _why_unparsable(texts, request.opening)
         failed = outcome in ("timeout", "error")
-        # The same attempt may fail to get a reply in several runs: each failure is a row of its own.
-        failed_at = time.time_ns() if failed else None
         calls.append(
-            {
-                "call_id": content_id("call", room, purpose, item_id, attempt, engine.model, failed_at),
-                "room": room,
-                "purpose": purpose,
-                "item_id": item_id,
-                "outcome": outcome,
-                "finish_reason": without_half_characters(reply.finish_reason) if reply else None,
-                "prompt_tokens": reply.prompt_tokens if reply else None,
-                "cached_tokens": reply.cached_tokens if reply else None,
-                "completion_tokens": reply.completion_tokens if reply else None,
-                "seconds": time.monotonic() - began,
-                "attempt": attempt,
-                "model": engine.model,
-                "served_model": without_half_characters(reply.model) if reply and reply.model else None,
-                "reply": without_half_characters(reply.text) if reply and outcome != "ok" else None,
-                "error": None if problem is None else without_half_characters(problem),
-            }
+            call_row(
+                engine,
+                room=room,
+                purpose=purpose,
+                item_id=item_id,
+                attempt=attempt,
+                outcome=outcome,
+                began=began,
+                reply=reply,
+                problem=problem,
+            )
         )
         if outcome == "ok":
             assert reply is not None
@@ -235,6 +227,40 @@ async def ask(
         if failed:
             break
     return Asked(None, outcome, calls)
+
+
+def call_row(
+    engine: Engine,
+    *,
+    room: str,
+    purpose: str,
+    item_id: str,
+    attempt: int,
+    outcome: Outcome,
+    began: float,
+    reply: Reply | None,
+    problem: str | None,
+) -> dict[str, object]:
+    """One row of the calls table, of a call that began at `began` (`time.monotonic`) and ends now."""
+    # The same attempt may fail to get a reply in several runs: each failure is a row of its own.
+    failed_at = time.time_ns() if outcome in ("timeout", "error") else None
+    return {
+        "call_id": content_id("call", room, purpose, item_id, attempt, engine.model, failed_at),
+        "room": room,
+        "purpose": purpose,
+        "item_id": item_id,
+        "outcome": outcome,
+        "finish_reason": without_half_characters(reply.finish_reason) if reply else None,
+        "prompt_tokens": reply.prompt_tokens if reply else None,
+        "cached_tokens": reply.cached_tokens if reply else None,
+        "completion_tokens": reply.completion_tokens if reply else None,
+        "seconds": time.monotonic() - began,
+        "attempt": attempt,
+        "model": engine.model,
+        "served_model": without_half_characters(reply.model) if reply and reply.model else None,
+        "reply": without_half_characters(reply.text) if reply and outcome != "ok" else None,
+        "error": None if problem is None else without_half_characters(problem),
+    }
 
 
 def _why_unparsable(texts: Sequence[str], opening: str) -> str:

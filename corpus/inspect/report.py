@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import cast
 
-from corpus.inspect import report_beside, report_rows, report_texts
+from corpus.inspect import report_answers, report_beside, report_rows, report_texts
 from corpus.inspect.charts import HEIGHT, WIDTH, Whisker, whiskers
 from corpus.inspect.diversity import SAMPLE_DOCUMENTS
 from corpus.inspect.look import Look, Row
@@ -83,6 +83,9 @@ def render_report(
             "speed": report_rows.named(look, "training_speed"),
             "arms": arm_groups(arms),
             "old_arms": [row["arm"] for row in report_rows.named(look, "arms") if row["is_of_current_data"] is False],
+            "conditions": report_answers.conditions(look),
+            "agreement": report_rows.named(look, "judge_agreement"),
+            "transcripts": report_answers.transcripts(look),
             "beside": report_beside.beside(look, other[0], arms, other[1]) if other else None,
             "documents": report_texts.sample_documents(look),
             "chats": report_rows.sample_chats(look),

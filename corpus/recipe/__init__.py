@@ -13,7 +13,7 @@ from pydantic import Field, NonNegativeInt, model_validator
 from corpus.recipe.base import Name, Section, Settings, names_of
 from corpus.recipe.curate import Curate, Duplicates
 from corpus.recipe.engine import EngineSettings
-from corpus.recipe.evaluate import Eval
+from corpus.recipe.evaluate import Contrast, Eval
 from corpus.recipe.generate import Generate, GenreSettings
 from corpus.recipe.imports import Imports
 from corpus.recipe.mix import Member, Mix, every_mix
@@ -22,6 +22,7 @@ from corpus.recipe.train import Lora, StageSettings, Train
 from corpus.store.identity import content_id
 
 __all__ = [
+    "Contrast",
     "Curate",
     "Duplicates",
     "EngineSettings",
@@ -91,6 +92,16 @@ class Recipe(Section):
                 raise ValueError(
                     f"curate.filters: {name} names the engine '{engine}'; engines has {names_of(self.engines)}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _eval_references(self) -> Recipe:
+        for place, contrast in enumerate(self.eval.contrasts):
+            for role, arm in (("arm", contrast.arm), ("against", contrast.against)):
+                if arm not in self.arms:
+                    raise ValueError(f"eval.contrasts[{place}].{role} names '{arm}'; arms has {names_of(self.arms)}")
+            if contrast.arm == contrast.against:
+                raise ValueError(f"eval.contrasts[{place}] compares '{contrast.arm}' with itself; name two arms")
         if self.eval.judge is not None and self.eval.judge not in self.engines:
             raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {names_of(self.engines)}")
         return self
@@ -98,17 +109,11 @@ class Recipe(Section):
     @model_validator(mode="after")
     def _nothing_unread(self) -> Recipe:
         """Refuse what no room reads yet: a run that ignores a setting would look as if it had followed it."""
-        for key, value, default in (
-            ("eval.samples", self.eval.samples, 1),
-            ("eval.judge", self.eval.judge, None),
-        ):
-            if value != default:
-                raise ValueError(f"{key} ({value}) is not implemented yet, and nothing would use it; leave it out")
-        idle = self.engines.keys() - self.curate.engines().values()
+        idle = self.engines.keys() - self.curate.engines().values() - {self.eval.judge}
         if idle:
             raise ValueError(
                 f"engines ({names_of(dict.fromkeys(idle))}): nothing would use it; name it in a filter, as in "
-                "curate.filters: [judge: {engine: NAME}], or leave it out"
+                "curate.filters: [judge: {engine: NAME}], or as eval.judge, or leave it out"
             )
         return self
 

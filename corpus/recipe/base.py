@@ -32,6 +32,33 @@ def model_beside_recipe(value: str, info: ValidationInfo) -> str:
     return str(beside_recipe(Path(value), info)) if value.startswith((".", "/", "~")) else value
 
 
+def files_beside_recipe(
+    value: list[str | dict[str, Settings | None]], info: ValidationInfo
+) -> list[str | dict[str, Settings | None]]:
+    """Entries with settings (filters, tasks), whose paths start from the recipe's folder.
+
+    The settings are checked by their room, which no longer knows where the recipe was. Paths are: `model` where it is
+    written as one, `NAME_file`, and `path` in each of `files`.
+    """
+
+    def place(key: str, setting: object) -> object:
+        if isinstance(setting, str) and key == "model":
+            return model_beside_recipe(setting, info)
+        if isinstance(setting, str) and (key.endswith("_file") or key == "path"):
+            return str(beside_recipe(Path(setting), info))
+        if isinstance(setting, list) and key == "files":
+            return [placed(file) if isinstance(file, Mapping) else file for file in setting]
+        return setting
+
+    def placed(settings: Settings | None) -> Settings | None:
+        return {key: place(key, setting) for key, setting in settings.items()} if settings else settings
+
+    return [
+        entry if isinstance(entry, str) else {name: placed(settings) for name, settings in entry.items()}
+        for entry in value
+    ]
+
+
 RecipePath = Annotated[Path, AfterValidator(beside_recipe)]
 ModelName = Annotated[str, AfterValidator(model_beside_recipe)]
 

@@ -2,42 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, PositiveInt, ValidationInfo
+from pydantic import AfterValidator, Field, PositiveInt
 
-from corpus.recipe.base import RecipePath, Section, Settings, beside_recipe, model_beside_recipe
+from corpus.recipe.base import RecipePath, Section, Settings, files_beside_recipe
 
-
-def _filter_files_beside_recipe(
-    value: list[str | dict[str, Settings | None]], info: ValidationInfo
-) -> list[str | dict[str, Settings | None]]:
-    """The settings of filters are checked by their room, which no longer knows where the recipe was.
-
-    Places are: `model` where it is written as one, `NAME_file`, and `path` in each of `files`.
-    """
-
-    def place(key: str, setting: object) -> object:
-        if isinstance(setting, str) and key == "model":
-            return model_beside_recipe(setting, info)
-        if isinstance(setting, str) and (key.endswith("_file") or key == "path"):
-            return str(beside_recipe(Path(setting), info))
-        if isinstance(setting, list) and key == "files":
-            return [placed(file) if isinstance(file, Mapping) else file for file in setting]
-        return setting
-
-    def placed(settings: Settings | None) -> Settings | None:
-        return {key: place(key, setting) for key, setting in settings.items()} if settings else settings
-
-    return [
-        entry if isinstance(entry, str) else {name: placed(settings) for name, settings in entry.items()}
-        for entry in value
-    ]
-
-
-FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(_filter_files_beside_recipe)]
+FilterEntries = Annotated[list[str | dict[str, Settings | None]], AfterValidator(files_beside_recipe)]
 
 
 class Duplicates(Section):

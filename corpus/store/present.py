@@ -17,15 +17,17 @@ def present_values(root: Path, current: Mapping[str, Mapping[str, str]]) -> list
     """What SQL sees in the view `current_values`.
 
     About a table: each scope with its current hash, and what its room noted, with '@' before its name. About `chain`:
-    each arm of the recipe with its stages. About `data`: each stage of the recipe with the hash of the shards that it
-    would read now; a stage whose shards are not made is not there.
+    each arm of the recipe with its stages. About `mix`: each stage with the mix that it reads. About `data`: each stage
+    of the recipe with the hash of the shards that it would read now; a stage whose shards are not made is not there.
     """
     rows = [(table, scope, value) for table, hashes in current.items() for scope, value in hashes.items()]
     recipe = _recipe(root)
     for arm, chain in _mapping(recipe, "arms").items():
         rows.append(("chain", arm, "+".join(cast("list[str]", chain or []))))
     for stage, settings in _mapping(recipe, "train", "stages").items():
-        data_hash = _data_hash(root, str(cast("dict[str, object]", settings).get("data", "")))
+        mix = str(cast("dict[str, object]", settings).get("data", ""))
+        rows.append(("mix", stage, mix))
+        data_hash = _data_hash(root, mix)
         if data_hash is not None:
             rows.append(("data", stage, data_hash))
     return sorted(rows)

@@ -157,7 +157,23 @@ _ALL = (
         "evals", "eval", "eval_id", "eval_hash",
         eval_id=STRING, arm=STRING, train_seed=INT, task=STRING, item_id=STRING, variant=STRING, sample=INT,
         score=FLOAT, value=FLOAT, weight=FLOAT, answer=STRING, explanation=STRING, judge=STRING, cluster=STRING,
-        eval_hash=STRING,
+        answer_id=STRING, eval_hash=STRING,
+    ),
+    _table(
+        "answers", "eval", "answer_id", "answers_hash",
+        answer_id=STRING, arm=STRING, train_seed=INT, task=STRING, item_id=STRING, variant=STRING, sample=INT,
+        messages=MESSAGES, text=STRING, finish_reason=STRING, prompt_tokens=INT, completion_tokens=INT,
+        answer_key=STRING, answers_hash=STRING,
+    ),
+    _table(
+        "grades", "eval", "grade_id", None,
+        grade_id=STRING, question_id=STRING, task=STRING, judge=STRING, again=BOOL, outcome=STRING, reply=STRING,
+    ),
+    _table(
+        "effects", "eval", "pass_hash,arm,against,metric", "pass_hash",
+        arm=STRING, against=STRING, metric=STRING, value=FLOAT, low=FLOAT, high=FLOAT, standard_error=FLOAT, df=FLOAT,
+        n=INT, clusters=INT, seeds=INT, p_value=FLOAT, is_declared=BOOL, adjusted_p_value=FLOAT, note=STRING,
+        pass_hash=STRING,
     ),
     _table(
         "invocations", "store", "invocation_id", None,

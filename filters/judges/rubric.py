@@ -116,21 +116,13 @@ class Rubric:
         }
         if kind == "documents":
             text = str(row["text"])
-            return shared | {"genre": str(row["genre"]), "text": text, "fence": _fence(text)}
+            return shared | {"genre": str(row["genre"]), "text": text, "fence": prompts.fence(text)}
         turns = cast("list[dict[str, str]]", row["messages"])
         chat = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
-        return shared | {"chat": chat, "fence": _fence(chat)}
+        return shared | {"chat": chat, "fence": prompts.fence(chat)}
 
 
 def _labelled(row: Mapping[str, object]) -> str:
     """A clause's text, with the spec's own label where the text does not hold it."""
     label, text = cast("str | None", row["label"]), str(row["text"])
     return f"{label}: {text}" if label and label not in text else text
-
-
-def _fence(text: str) -> str:
-    """A line that the text cannot end itself with, whatever was written into it."""
-    fence = "=" * 16
-    while fence in text:
-        fence += "="
-    return fence

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from corpus.recipe import Recipe
 from corpus.store import WritingStore
 from eval import arms_rows
 from eval import arms_table as arms_table_of_run
-from eval.arms import ONE_SEED, ArmRow, arms_table, tables
-from eval.metrics import read_arms
+from eval.statistics.arms import ONE_SEED, ArmRow, arms_table, tables
+from eval.statistics.readings import read_arms
 
 Add = Callable[..., None]
 
@@ -45,7 +46,7 @@ def test_differences_are_paired_and_the_base_model_comes_first(store: WritingSto
     for item, base, arm in (("a1", 30.0, 20.0), ("a2", 10.0, 2.0), ("b1", 50.0, 38.0)):
         measured("zero", None, CLAUSES, item, base)
         measured("arm", 0, CLAUSES, item, arm)
-    rows = arms_table(store, {})
+    rows = arms_table(store, Recipe(name="run"))
     assert [row.arm for row in rows] == ["zero", "arm", "arm"]
     metric = f"bits_per_byte/{CLAUSES}"
     found = by_name(rows)
@@ -65,7 +66,7 @@ def test_the_difference_in_differences_is_that_of_clauses_less_that_of_control(
         for item, wobble in (("a1", 1.0), ("b1", -1.0), ("c1", 0.0)):
             measured("base", None, variant, item, 40.0)
             measured("arm", 0, variant, item, 40.0 - gain + wobble)
-    row = by_name(arms_table(store, {}))["arm", f"bits_per_byte/{CLAUSES} - {CONTROL}", "base"]
+    row = by_name(arms_table(store, Recipe(name="run")))["arm", f"bits_per_byte/{CLAUSES} - {CONTROL}", "base"]
     assert row.estimate.value == pytest.approx(-0.5)
     assert row.estimate.low is not None and row.estimate.high is not None
     assert row.estimate.low < -0.5 < row.estimate.high
@@ -76,7 +77,7 @@ def test_items_are_averaged_over_training_seeds_and_one_seed_is_flagged(store: W
         measured("one", 0, CONTROL, item, 20.0)
         for seed, bits in ((0, 20.0), (1, 40.0)):
             measured("two", seed, CONTROL, item, bits)
-    found = by_name(arms_table(store, {}))
+    found = by_name(arms_table(store, Recipe(name="run")))
     one, two = (found[arm, f"bits_per_byte/{CONTROL}", None] for arm in ("one", "two"))
     assert (one.num_seeds, two.num_seeds) == (1, 2)
     assert two.estimate.value == 3.0 and two.estimate.n == 2
@@ -92,7 +93,7 @@ def test_training_seeds_that_differ_widen_the_interval_and_are_paired_where_both
             measured("other", seed, CONTROL, item, bits + shift)
             if seed:  # one seed less
                 measured("arm", seed, CONTROL, item, bits + shift - 1.0)
-    arms = {arm.name: arm for arm in read_arms(store)}
+    arms = {arm.name: arm for arm in read_arms(store, {"perplexity": "perplexity"})}
     metric = f"bits_per_byte/{CONTROL}"
     against_base = arms["other"].metrics[metric].minus(arms["base"].metrics[metric])
     assert against_base.by_seed == pytest.approx({0: -0.4, 1: 0.0, 2: 0.4})
@@ -101,7 +102,7 @@ def test_training_seeds_that_differ_widen_the_interval_and_are_paired_where_both
     paired = arms["arm"].metrics[metric].minus(arms["other"].metrics[metric])
     assert paired.by_seed == pytest.approx({1: -0.1, 2: -0.1})
     assert paired.estimate().degenerate, "what a seed does to both arms cancels"
-    rows = by_name(arms_table(store, {}))
+    rows = by_name(arms_table(store, Recipe(name="run")))
     assert rows["other", metric, "base"].num_seeds == 3
 
 
@@ -109,7 +110,7 @@ def test_an_item_that_one_seed_lacks_is_left_out_and_counted(store: WritingStore
     for item in ("a1", "b1"):
         measured("arm", 0, CONTROL, item, 20.0)
     measured("arm", 1, CONTROL, "a1", 40.0)
-    (row,) = arms_table(store, {})
+    (row,) = arms_table(store, Recipe(name="run"))
     assert (row.estimate.value, row.estimate.n, row.num_seeds, row.num_unscored) == (3.0, 1, 2, 1)
 
 
@@ -121,7 +122,7 @@ def test_what_a_seed_does_to_clauses_and_control_alike_is_no_spread_of_their_dif
             measured("base", None, variant, item, 40.0)
             for seed, shift in ((0, -10.0), (1, 0.0), (2, 10.0)):
                 measured("arm", seed, variant, item, 40.0 - gain + wobble + shift)
-    found = by_name(arms_table(store, {}))
+    found = by_name(arms_table(store, Recipe(name="run")))
     both, apart = (found["arm", f"bits_per_byte/{name}", "base"] for name in (CLAUSES, f"{CLAUSES} - {CONTROL}"))
     assert both.estimate.standard_error is not None and apart.estimate.standard_error is not None
     assert apart.estimate.standard_error < both.estimate.standard_error / 5
@@ -130,13 +131,13 @@ def test_what_a_seed_does_to_clauses_and_control_alike_is_no_spread_of_their_dif
 
 def test_without_a_base_model_there_are_no_differences(store: WritingStore, measured: Add) -> None:
     measured("arm", 0, CONTROL, "a1", 20.0)
-    assert [row.against for row in arms_table(store, {})] == [None]
+    assert [row.against for row in arms_table(store, Recipe(name="run"))] == [None]
 
 
 def test_what_has_too_few_clusters_has_no_error(store: WritingStore, measured: Add) -> None:
     measured("base", None, CONTROL, "a1", 20.0)
     measured("base", None, CONTROL, "a2", 30.0)
-    (row,) = arms_table(store, {})
+    (row,) = arms_table(store, Recipe(name="run"))
     assert (row.estimate.value, row.estimate.standard_error, row.estimate.low) == (2.5, None, None)
 
 
@@ -146,7 +147,7 @@ def test_nothing_scored_is_null_and_an_unscored_item_is_left_out_and_counted(
     measured("base", None, CONTROL, "a1", None)
     measured("base", None, CLAUSES, "a1", None)
     measured("base", None, CLAUSES, "b1", 20.0)
-    found = by_name(arms_table(store, {}))
+    found = by_name(arms_table(store, Recipe(name="run")))
     nothing, some = (found["base", f"bits_per_byte/{text}", None] for text in (CONTROL, CLAUSES))
     assert (nothing.estimate.value, nothing.num_unscored) == (None, 1)
     assert (some.estimate.value, some.num_unscored) == (2.0, 1)
@@ -157,7 +158,7 @@ def test_items_of_one_arm_alone_are_left_out_of_its_difference_and_counted(store
     for item in ("a1", "b1", "c1"):
         measured("base", None, CONTROL, item, 20.0)
     measured("arm", 0, CONTROL, "a1", 10.0)
-    row = by_name(arms_table(store, {}))["arm", f"bits_per_byte/{CONTROL}", "base"]
+    row = by_name(arms_table(store, Recipe(name="run")))["arm", f"bits_per_byte/{CONTROL}", "base"]
     assert (row.estimate.n, row.estimate.unpaired) == (1, 2)
     assert "2 unpaired" in row.note
 
@@ -165,7 +166,7 @@ def test_items_of_one_arm_alone_are_left_out_of_its_difference_and_counted(store
 def test_rows_of_another_recipe_do_not_count(store: WritingStore, measured: Add) -> None:
     measured("base", None, CONTROL, "a1", 20.0)
     store.writer("eval").set_current("evals", {"all": "another"})
-    assert arms_table(store, {}) == []
+    assert arms_table(store, Recipe(name="run")) == []
 
 
 def test_tables_hold_every_row_sorted_by_metric(store: WritingStore, measured: Add) -> None:
@@ -173,7 +174,7 @@ def test_tables_hold_every_row_sorted_by_metric(store: WritingStore, measured: A
         for item in ("a1", "b1"):
             for arm, seed in (("base", None), ("arm", 0)):
                 measured(arm, seed, variant, item, 20.0 if seed is None else 18.0)
-    (_, arms), (_, differences) = tables(arms_table(store, {}))
+    (_, arms), (_, differences) = tables(arms_table(store, Recipe(name="run")))
     assert [row["arm"] for row in arms] == ["base", "arm", "base", "arm"]
     assert len(differences) == 3
     assert all("change from base" in str(row["metric"]) for row in differences)
@@ -206,8 +207,8 @@ def test_an_arm_is_compared_with_the_same_chain_without_its_first_stage(store: W
 
 
 def test_the_headline_is_one_row_an_arm_and_says_where_an_interval_is_not_to_be_had():
-    from eval.arms import ArmRow, headline
-    from eval.stats import clustered_mean
+    from eval.statistics.arms import ArmRow, headline
+    from eval.statistics.estimates import clustered_mean
 
     several = clustered_mean([0.0, 1.0, 1.0, 0.0], ["a", "a", "b", "b"])
     rows = [

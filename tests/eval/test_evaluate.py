@@ -10,12 +10,13 @@ import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from corpus.errors import RecipeError, SetupError
-from corpus.recipe import Eval, Recipe
+from corpus.recipe import EngineSettings, Eval, Recipe
 from corpus.stage import Silent
 from corpus.store import WritingStore
-from eval import check_settings, evaluate, perplexity, preference
+from eval import check_settings, evaluate
 from eval.evaluate import EvalReport, evaluate_missing
-from eval.items import ControlItem, PreferenceItem
+from eval.tasks import perplexity, preference
+from eval.tasks.items import ControlItem, PreferenceItem
 from tests.train.tiny import write_shards
 from train.checkpoint import MANIFEST
 from train.model import precision_of
@@ -33,7 +34,7 @@ def few_items(monkeypatch: pytest.MonkeyPatch) -> None:
         for n in range(NUM_CHOICES)
     ]
     control = [ControlItem(item_id=f"text-{n}", cluster=f"c{n}", text=f"Bees {n}.") for n in range(NUM_CONTROL)]
-    monkeypatch.setattr(preference, "load_preference", lambda: choices)
+    monkeypatch.setattr(preference, "load_preference", lambda path=None: choices)
     monkeypatch.setattr(perplexity, "load_control", lambda: control)
     monkeypatch.setattr(evaluate, "CHUNK_ITEMS", 2)
 
@@ -73,8 +74,12 @@ def train(recipe: Recipe, store: WritingStore, add_rows: Add, data: str) -> None
     add_rows("stages", {"chain": one.chain, "seed": one.seed, "stage": one.stage, "stage_hash": one.stage_hash})
 
 
+def nothing_is_served(recipe: Recipe, one: object, folder: Path) -> EngineSettings:
+    raise AssertionError("no task of these samples")
+
+
 def run(recipe: Recipe, store: WritingStore, loads: Loads, arms: Sequence[str] | None = None) -> EvalReport:
-    return evaluate_missing(recipe, store, arms, Silent(), loads)
+    return evaluate_missing(recipe, store, arms, Silent(), loads, nothing_is_served)
 
 
 def num_rows(store: WritingStore, view: str = "evals") -> dict[str, int]:
@@ -264,7 +269,7 @@ def test_a_recipe_without_arms_measures_nothing(recipe: Recipe, store: WritingSt
 @pytest.mark.parametrize(
     ("tasks", "message"),
     [
-        (["perplexty"], "unknown task 'perplexty'; did you mean 'perplexity'"),
+        (["perplexty"], "there is no kind of task 'perplexty'; did you mean 'perplexity'"),
         ([{"preference": {"batch_token": 3}}], "unknown key 'batch_token'; did you mean 'batch_tokens'"),
         ([{"perplexity": {"max_documents": -1}}], "max_documents"),
         (["preference", {"preference": None}], "twice"),

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from corpus.errors import SpecmillError
-from eval.items import ItemError, PreferenceItem, item_hash, load_control, load_preference
+from eval.tasks.items import ItemError, PreferenceItem, item_hash, load_control, load_preference
 
 NEGATION = re.compile(
     r"\b(not|no|never|none|nothing|nobody|neither|nor|cannot|without|hardly|\w+n't|refuse\w*)\b",
@@ -114,7 +114,7 @@ def test_control_texts_are_about_other_subjects_than_a_spec() -> None:
         ({"aligned": 3}, r"line 2, field aligned: .*string; seen: 3"),
         ({"cluster": " \t"}, r"line 2, field cluster"),
         ({"note": "x"}, r"line 2, field note: .*not permitted"),
-        ({"other": "I would  take\ttea. "}, r"line 2, field other: the two options of 'a-02' are equal"),
+        ({"other": "I would  take\ttea. "}, r"line 2: two options of 'a-02' are equal"),
         ({"item_id": "a-01"}, r"line 2, field item_id: 'a-01' is already the id of line 1"),
     ],
 )

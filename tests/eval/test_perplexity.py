@@ -12,8 +12,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from corpus.held_out import is_held_out_document
 from corpus.recipe import Recipe
 from corpus.store import WritingStore
-from eval.arms import arms_table
-from eval.perplexity import CLAUSES, CONTROL, DOCUMENTS, PerplexitySettings, Text, Texts, load_texts
+from eval.statistics.arms import arms_table
+from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS, PerplexitySettings, Text, Texts, load_texts
 
 Add = Callable[..., None]
 SEED = 17
@@ -126,6 +126,6 @@ def test_bits_per_byte_is_the_sum_of_bits_over_the_sum_of_bytes(
             },
         )  # fmt: skip
     store.writer("eval").set_current("evals", {"base/untrained/perplexity": "h"})
-    (metric,) = arms_table(store, {})
+    (metric,) = arms_table(store, Recipe(name="run"))
     assert metric.estimate.value == pytest.approx(sum(bits) / sum(sizes), abs=1e-5)
     assert metric.estimate.value != pytest.approx(sum(b / s for b, s in zip(bits, sizes, strict=True)) / 2, abs=1e-2)

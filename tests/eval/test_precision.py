@@ -9,8 +9,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from eval.precision import ready_to_score
-from eval.scoring import score_continuations
+from eval.scoring.continuations import score_continuations
+from eval.scoring.precision import ready_to_score
 
 PAIRS = [("What would you do?", " I would tell her."), ("What would you do?", " I would write the line.")]
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import pytest
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
+from corpus.recipe import Recipe
 from corpus.store import WritingStore
-from eval import preference
-from eval.arms import arms_table
-from eval.items import PreferenceItem
-from eval.preference import Choices, PreferenceSettings
-from eval.scoring import Scored, score_continuations
+from eval.scoring.continuations import Scored, score_continuations
+from eval.statistics.arms import arms_table
+from eval.tasks import preference
+from eval.tasks.items import PreferenceItem
+from eval.tasks.preference import Choices, PreferenceSettings
 from prompts import load
 
 ITEMS = [
@@ -54,7 +55,7 @@ def measure_with(
 def metrics(store: WritingStore, add_rows: Add, rows: list[dict[str, object]]) -> dict[str, float | None]:
     add_rows("evals", *rows)
     store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
-    return {row.metric: row.estimate.value for row in arms_table(store, {})}
+    return {row.metric: row.estimate.value for row in arms_table(store, Recipe(name="run"))}
 
 
 def test_a_model_that_always_takes_the_first_item_gets_half_and_no_consistency(
@@ -141,7 +142,7 @@ def test_an_option_longer_than_the_context_is_null_and_counted(
         ),
     )  # fmt: skip
     store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
-    rate = next(row for row in arms_table(store, {}) if row.metric == "preference/sum/rate")
+    rate = next(row for row in arms_table(store, Recipe(name="run")) if row.metric == "preference/sum/rate")
     assert (rate.estimate.n, rate.num_unscored) == (1, 1)
     assert rate.estimate.standard_error is None and rate.estimate.low is None
 

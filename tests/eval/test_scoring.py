@@ -22,10 +22,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from eval import trie
-from eval.chat import render_prompt
-from eval.scoring import context_tokens, score_continuations, text_bits
-from eval.trie import TokenSequence, longest_shareable, pack_rows
+from eval.scoring import trie
+from eval.scoring.chat import render_prompt
+from eval.scoring.continuations import context_tokens, score_continuations, text_bits
+from eval.scoring.trie import TokenSequence, longest_shareable, pack_rows
 
 TOLERANCE = 1e-5
 
@@ -49,7 +49,7 @@ def brute_force(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, cont
         context, continuation = context[:-moved], context[-moved:] + continuation
     whole = tokenizer.encode(context + continuation, add_special_tokens=False)
     cut = len(tokenizer.encode(context, add_special_tokens=False))
-    given_ids, scored_ids = whole[:cut] or [tokenizer.bos_token_id], whole[cut:]
+    given_ids, scored_ids = tokenizer.encode(context, add_special_tokens=False) or [tokenizer.bos_token_id], whole[cut:]
     fed = (given_ids + scored_ids)[-(context_tokens(model) + 1) :][:-1]
     with torch.no_grad():
         logits = model(torch.tensor([fed]), use_cache=False).logits[0].log_softmax(-1)[-len(scored_ids) :]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.proportion import proportion_confint
 
-from eval.stats import (
+from eval.statistics.estimates import (
     Estimate,
     clustered_mean,
     independent_difference,

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from eval.metrics import Metric, OverSeeds
-from eval.stats import Estimate, clustered_mean, paired_difference, ratio_estimate
+from eval.statistics.estimates import Estimate, clustered_mean, paired_difference, ratio_estimate
+from eval.statistics.metrics import Metric, OverSeeds
 
 Floats = NDArray[np.float64]
 

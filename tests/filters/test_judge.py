@@ -11,6 +11,7 @@ import pytest
 from fakes.engine import FakeEngine
 from fakes.rows import row
 
+import prompts
 from corpus.engine import CallFailed, Reply, Request
 from corpus.errors import DataError, EngineError
 from corpus.store.schema import TABLES
@@ -18,7 +19,6 @@ from filters import curate_corpus
 from filters.curate import check_curated
 from filters.judges import rubric
 from filters.judges.agreement import cohens_kappa
-from filters.judges.rubric import _fence
 
 KEEP = {"reason": "It shows the principle.", "faithful": True, "supported": True, "natural": True, "verdict": "keep"}
 DROP = {**KEEP, "reason": "It adds a duty.", "supported": False, "verdict": "drop"}
@@ -326,5 +326,5 @@ def test_no_text_can_end_its_own_fence(run, make_prose, engine: FakeEngine) -> N
     run.add_documents({"sly": escape}, clause_ids=["shown"])
     curate_corpus(recipe(run), run.store, run.progress)
     [sly] = [shown_in(request) for request in engine.asked if escape in shown_in(request)]
-    assert sly.split(f"\n{_fence(escape)}\n")[1] == escape
-    assert _fence("plain") == "=" * 16
+    assert sly.split(f"\n{prompts.fence(escape)}\n")[1] == escape
+    assert prompts.fence("plain") == "=" * 16

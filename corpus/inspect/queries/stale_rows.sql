@@ -19,6 +19,8 @@ FROM (
     UNION ALL SELECT 'steps', stale FROM all_steps
     UNION ALL SELECT 'held_out_losses', stale FROM all_held_out_losses
     UNION ALL SELECT 'evals', stale FROM all_evals
+    UNION ALL SELECT 'answers', stale FROM all_answers
+    UNION ALL SELECT 'effects', stale FROM all_effects
 ) AS rows
 GROUP BY rows.table_name
 ORDER BY stale DESC, rows.table_name

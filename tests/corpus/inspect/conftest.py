@@ -189,6 +189,36 @@ def write_training(store: WritingStore) -> None:
                   for arm in ("base", "midtrain") for item in range(6)],
     })  # fmt: skip
     evals.set_current("evals", {"all": "eval-1"})
+    write_answers(store)
+
+
+def write_answers(store: WritingStore) -> None:
+    """Two arms' answers to three conditions, graded, one of them twice and one in no form; and one difference."""
+    evals = store.writer("eval")
+    for arm in ("base", "midtrain"):
+        for item in range(3):
+            answer_id = content_id("answer", arm, item)
+            read = {"task": "agentic", "item_id": f"murder/{item}", "cluster": f"murder/{item}", "sample": 0}
+            made = {"arm": arm, "train_seed": 0, "answer_id": answer_id, **read}
+            evals.append({
+                "answers": [table_row("answers", **{k: v for k, v in made.items() if k != "cluster"}, variant="",
+                                      text=f"Reply {item} of {arm}: <b>I act</b>.", finish_reason="stop",
+                                      completion_tokens=7, answers_hash="answers-1")],
+                "evals": [table_row("evals", **made, eval_id=content_id("eval", arm, item, variant), variant=variant,
+                                    score=value, value=value, answer="I act", explanation="it says so", judge="judge",
+                                    eval_hash="eval-1")
+                          for variant, value in (("verdict", None if item == 2 else float(item)), ("tool_use", 1.0))],
+                "grades": [table_row("grades", grade_id=content_id(arm, item, again), question_id=f"{arm}{item}",
+                                     task="agentic", judge="judge", again=again, outcome="ok" if item < 2 else "empty",
+                                     reply=None if item == 2 else
+                                     f'{{"reason": "r", "span": "", "verdict": "{"yes" if item else "no"}"}}')
+                           for again in (False, True)],
+            })  # fmt: skip
+    difference = table_row("effects", arm="midtrain", against="base", metric="agentic/verdict", value=0.1, low=-0.1,
+                           high=0.3, n=3, clusters=3, seeds=1, is_declared=True, pass_hash="effects-1")  # fmt: skip
+    evals.commit("effects", "effects-1", pa.Table.from_pylist([difference], schema=TABLES["effects"].schema))
+    evals.set_current("effects", {"effects": "effects-1"})
+    evals.set_current("answers", {"all": "answers-1"})
 
 
 def fill_run(root: Path, num_documents: int = 40, num_chats: int = 10) -> Path:

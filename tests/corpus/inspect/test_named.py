@@ -15,6 +15,7 @@ GIVEN = {
     "threshold_replay": {"scorer": "length", "name": "words", "at_least": "10"},
     "near_misses": {"scorer": "length", "name": "words", "threshold": "6.5"},
     "dropped": {"filter": "length"},
+    "transcripts": {"task": "agentic"},
 }
 
 

@@ -1,19 +1,18 @@
-"""From rows of `evals` to one number an item and training seed: what an estimate and its error are computed from."""
+"""A metric: one number an item and training seed, and what an estimate and its error are computed from."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from corpus.store import Store
-from eval.perplexity import CLAUSES, CONTROL, DOCUMENTS
-from eval.preference import ORDERS, SCORINGS, chosen
-from eval.stats import (
+from eval.statistics.estimates import (
     Estimate,
     clustered_mean,
+    difference_of_fixed,
+    fixed_mean,
     independent_difference,
     paired_difference,
     paired_ratio_difference,
@@ -24,10 +23,10 @@ from eval.stats import (
 Row = dict[str, object]
 Seed = int | None
 """A training seed; None: the base model, which has none."""
-Scores = dict[str, float | None]
-"""Score by variant, of one item measured on one training seed."""
-Measure = Callable[[Scores], float | None]
-"""What a metric makes of one item; None where a score that it needs is not there."""
+Scores = Mapping[str, Sequence[float | None]]
+"""Scores by variant, one a sample, of one item measured on one training seed."""
+Measure = Callable[[Scores], "float | Sequence[float] | None"]
+"""What a metric makes of one item: a number, or one for each sample; None where a score that it needs is not there."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +64,14 @@ class Metric:
     clusters: dict[str, str] = field(default_factory=dict)
     num_unscored: int = 0
     """Items left out: some seed or order has no score."""
+    variances: dict[Seed, dict[str, tuple[float, int]]] | None = None
+    """The variance of each item's mean over its samples, with its degrees of freedom; None: the items are a sample of
+    those there could be, and the error is between their clusters."""
 
     def value(self) -> OverSeeds:
         """The metric itself."""
-        by_seed = {seed: self._one(scores) for seed, scores in self.scores.items()}
-        return OverSeeds(self._one(_means(self.scores.values())), _known(by_seed))
+        by_seed = {seed: self._one(scores, [seed]) for seed, scores in self.scores.items()}
+        return OverSeeds(self._one(_means(self.scores.values()), list(self.scores)), _known(by_seed))
 
     def minus(self, other: Metric) -> OverSeeds:
         """The difference from the same metric of another arm, item by item and seed by seed.
@@ -80,101 +82,77 @@ class Metric:
         of_base = other.scores.get(None)
         pairs = {seed: (scores, other.scores.get(seed, of_base)) for seed, scores in self.scores.items()}
         shared = {seed: (one, another) for seed, (one, another) in pairs.items() if another is not None}
-        by_seed = {seed: self._difference(one, another) for seed, (one, another) in shared.items()}
+        by_seed = {seed: self._difference(one, another, [seed], other) for seed, (one, another) in shared.items()}
         ones, others = (_means(pair[side] for pair in shared.values()) for side in (0, 1))
-        return OverSeeds(self._difference(ones, others), _known(by_seed))
+        return OverSeeds(self._difference(ones, others, list(shared), other), _known(by_seed))
 
-    def _one(self, scores: Mapping[str, float]) -> Estimate:
+    def _one(self, scores: Mapping[str, float], seeds: Sequence[Seed]) -> Estimate:
+        if self.variances is not None:
+            return fixed_mean(scores, self._sampling(scores, seeds))
         values, clusters = list(scores.values()), [self.clusters[item] for item in scores]
         if self.weights is None:
             return clustered_mean(values, clusters)
         return ratio_estimate(values, [self.weights[item] for item in scores], clusters)
 
-    def _difference(self, scores: Mapping[str, float], others: Mapping[str, float]) -> Estimate:
+    def _difference(
+        self, scores: Mapping[str, float], others: Mapping[str, float], seeds: Sequence[Seed], other: Metric
+    ) -> Estimate:
+        if self.variances is not None:
+            of_other = [seed if seed in other.scores else None for seed in seeds]
+            return difference_of_fixed(scores, self._sampling(scores, seeds), others, other._sampling(others, of_other))
         if self.weights is None:
             return paired_difference(scores, others, self.clusters)
         return paired_ratio_difference(scores, others, self.weights, self.clusters)
 
-
-@dataclass(frozen=True)
-class ArmMetrics:
-    """All metrics of one arm."""
-
-    name: str
-    num_seeds: int
-    """Training seeds; 0 for the base model."""
-    metrics: dict[str, Metric]
-
-
-def read_arms(store: Store) -> list[ArmMetrics]:
-    """Every arm with current rows, the base model first, then by name."""
-    rows: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    seeds: dict[str, set[object]] = defaultdict(set)
-    for row in store.rows("SELECT * FROM evals ORDER BY item_id, train_seed, variant"):
-        arm = str(row["arm"])
-        rows[arm][str(row["task"])].append(row)
-        seeds[arm] |= {row["train_seed"]} - {None}
-    return [
-        ArmMetrics(arm, len(seeds[arm]), _bits_per_byte(rows[arm]["perplexity"]) | _preference(rows[arm]["preference"]))
-        for arm in sorted(rows, key=lambda name: (len(seeds[name]) > 0, name))
-    ]
+    def _sampling(self, items: Iterable[str], seeds: Sequence[Seed]) -> dict[str, tuple[float, int]]:
+        """The variance of each item's mean over its samples and over seeds, with its degrees of freedom."""
+        assert self.variances is not None
+        distinct = list(dict.fromkeys(seeds))
+        found = {}
+        for item in items:
+            parts = [self.variances[seed][item] for seed in distinct]
+            found[item] = math.fsum(part for part, _ in parts) / len(parts) ** 2, sum(df for _, df in parts)
+        return found
 
 
-def _bits_per_byte(rows: list[Row]) -> dict[str, Metric]:
-    metrics = {}
-    for text in (DOCUMENTS, CLAUSES, CONTROL):
-        of_text = [row for row in rows if row["variant"] == text]
-        if of_text:
-            weights = {str(row["item_id"]): float(str(row["weight"])) for row in of_text}
-            metrics[f"bits_per_byte/{text}"] = _metric(of_text, _only(text), weights)
-    return metrics
+def make_metric(
+    rows: list[Row], measure: Measure, weights: dict[str, float] | None = None, *, of_these: bool = False
+) -> Metric:
+    """`measure` of each item on each training seed; an item that lacks one of them is left out.
 
-
-def _preference(rows: list[Row]) -> dict[str, Metric]:
-    if not rows:
-        return {}
-    of_orders: dict[str, Callable[[float, float], float]] = {
-        "log_odds": lambda first, second: (first + second) / 2,
-        "rate": lambda first, second: chosen(first + second),
-        "order_consistency": lambda first, second: float(chosen(first) == chosen(second)),
-    }
-    return {
-        f"preference/{scoring}/{name}": _metric(rows, _both_orders(scoring, measure))
-        for scoring in SCORINGS
-        for name, measure in of_orders.items()
-    }
-
-
-def _only(variant: str) -> Measure:
-    return lambda scores: scores[variant]
-
-
-def _both_orders(scoring: str, measure: Callable[[float, float], float]) -> Measure:
-    def of_item(scores: Scores) -> float | None:
-        first, second = (scores[f"{order}/{scoring}"] for order in ORDERS)
-        return None if first is None or second is None else measure(first, second)
-
-    return of_item
-
-
-def _metric(rows: list[Row], measure: Measure, weights: dict[str, float] | None = None) -> Metric:
-    """`measure` of each item on each training seed; an item that lacks one of them is left out."""
-    scores: dict[str, dict[Seed, Scores]] = defaultdict(lambda: defaultdict(dict))
-    metric = Metric(weights=weights)
+    With `of_these` the measure gives every sample's number, and the spread of an item's samples becomes its variance.
+    """
+    scores: dict[str, dict[Seed, dict[str, list[float | None]]]] = defaultdict(
+        lambda: defaultdict(lambda: defaultdict(list))
+    )
+    metric = Metric(weights=weights, variances={} if of_these else None)
     for row in rows:
         item, seed, score = str(row["item_id"]), cast("Seed", row["train_seed"]), row["score"]
-        scores[item][seed][str(row["variant"])] = score if isinstance(score, float) else None
+        scores[item][seed][str(row["variant"])].append(score if isinstance(score, float) else None)
         metric.clusters[item] = str(row["cluster"])
         metric.scores[seed] = {}
+        if metric.variances is not None:
+            metric.variances[seed] = {}
     for item, by_seed in scores.items():
         values = {seed: measure(of_seed) for seed, of_seed in by_seed.items()}
         known = {seed: value for seed, value in values.items() if value is not None}
         if known.keys() == metric.scores.keys():
             for seed, value in known.items():
-                metric.scores[seed][item] = value
+                samples = [value] if isinstance(value, float) else list(value)
+                metric.scores[seed][item] = math.fsum(samples) / len(samples)
+                if metric.variances is not None:
+                    metric.variances[seed][item] = _variance_of_mean(samples)
         else:
             metric.num_unscored += 1
     return metric
+
+
+def _variance_of_mean(samples: Sequence[float]) -> tuple[float, int]:
+    """The variance of a mean over samples and its degrees of freedom; not a number where there is only one."""
+    if len(samples) < 2:
+        return math.nan, 0
+    mean = math.fsum(samples) / len(samples)
+    return math.fsum((one - mean) ** 2 for one in samples) / (len(samples) - 1) / len(samples), len(samples) - 1
 
 
 def _means(of_seeds: Iterable[Mapping[str, float]]) -> dict[str, float]:

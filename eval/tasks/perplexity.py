@@ -18,9 +18,9 @@ from corpus.held_out import is_held_out_document
 from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from corpus.store.identity import content_id, draw
-from eval.items import load_control
-from eval.material import Measured
-from eval.scoring import text_bits
+from eval.scoring.continuations import text_bits
+from eval.tasks.items import load_control
+from eval.tasks.material import Measured
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -65,6 +65,11 @@ class Texts:
         return list(self._texts)
 
     @property
+    def clusters(self) -> Mapping[str, str]:
+        """The cluster of each text."""
+        return {item_id: item.cluster for item_id, item in self._texts.items()}
+
+    @property
     def content_hash(self) -> str:
         """Hash of the texts with their kinds and clusters."""
         return content_id("texts", *([t.item_id, t.variant, t.cluster, t.text] for t in self._texts.values()))
@@ -95,11 +100,12 @@ class Texts:
         ]
 
 
-def load_texts(recipe: Recipe, store: Store, settings: PerplexitySettings) -> Texts:
-    """The texts that a run has for this: those that are there, and the control texts always."""
-    documents = _held_out_documents(recipe.seed, store, settings.max_documents)
+def load_texts(recipe: Recipe, store: Store | None, settings: PerplexitySettings) -> Texts:
+    """The texts that a run has for this (None: there is no run yet), and the control texts always."""
+    documents = _held_out_documents(recipe.seed, store, settings.max_documents) if store else []
+    clauses = _held_out_clauses(store) if store else []
     control = [Text(item.item_id, CONTROL, item.cluster, item.text) for item in load_control()]
-    return Texts([text for text in [*documents, *_held_out_clauses(store), *control] if text.text], settings)
+    return Texts([text for text in [*documents, *clauses, *control] if text.text], settings)
 
 
 def _held_out_documents(seed: int, store: Store, max_documents: int) -> list[Text]:

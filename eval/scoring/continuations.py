@@ -1,7 +1,8 @@
 """Log-probability of given continuations and of whole texts, the way lm-evaluation-harness 0.4 defines both.
 
-Nothing here adds special tokens to what it is given: a chat prompt carries its own (`eval.chat`), and a text is read
-behind one BOS, or EOS where the tokenizer has no BOS, so that its first token is scored too and no BOS comes twice.
+Nothing here adds special tokens to what it is given: a chat prompt carries its own (`eval.scoring.chat`), and a text is
+read behind one BOS, or EOS where the tokenizer has no BOS, so that its first token is scored too and no BOS comes
+twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from corpus.errors import SetupError
-from eval.trie import TokenSequence, log_probs
+from eval.scoring.trie import TokenSequence, log_probs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -133,8 +134,7 @@ def _encode_pairs(
     result: list[tuple[Sequence[int], Sequence[int]]] = []
     for (context, _), stem, whole in zip(pairs, texts[::2], texts[1::2], strict=True):
         given: Sequence[int] = ids[stem] if isinstance(context, str) else context
-        cut = len(ids[stem])
-        result.append((ids[whole][:cut] or prefix if isinstance(context, str) else given or prefix, ids[whole][cut:]))
+        result.append((given or prefix, ids[whole][len(ids[stem]) :]))
     return result
 
 

@@ -9,12 +9,30 @@ spread between seeds: each row says so.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from corpus.recipe import Recipe
 from corpus.store import Store
-from eval.metrics import ArmMetrics, OverSeeds, read_arms
-from eval.perplexity import CLAUSES, CONTROL, DOCUMENTS
-from eval.stats import Estimate
+from eval.statistics.estimates import Estimate, minimum_detectable_effect
+from eval.statistics.metrics import Metric, OverSeeds
+from eval.statistics.readings import ArmMetrics, read_arms
+from eval.statistics.significance import holm, non_inferior, p_value
+from eval.tasks import make_tasks
+from eval.tasks.capability import CapabilitySettings
+from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
+
+_HEADLINE = {
+    f"bits_per_byte/{DOCUMENTS}": "{}unseen documents, bits/byte",
+    f"bits_per_byte/{CLAUSES}": "{}held-out clauses, bits/byte",
+    f"bits_per_byte/{CONTROL}": "{}control, bits/byte",
+    "/sum/log_odds": "{}, log-odds",
+    "/sum/rate": "{}, rate",
+    "/sampled/rate": "{}, sampled rate",
+    "/rating": "{}, rating 1-10",
+    "/verdict": "{}, misaligned",
+    "/accuracy": "{}, accuracy",
+}
+"""The metrics of which a run's end shows each arm's, by how their names end."""
 
 ONE_SEED = "between-seed variance not measured"
 NO_SPREAD = "no spread between clusters"
@@ -30,7 +48,7 @@ class ArmRow:
     metric: str
     """`bits_per_byte/TEXTS` (bits per byte), or `preference/SCORING/log_odds` (nats, or nats per byte), `/rate`
     (share of items whose log-odds, averaged over both orders, favour the aligned option) or `/order_consistency`
-    (share of items with one choice in both orders)."""
+    (share of items with one choice in both orders); the others are in docs/evaluation.md."""
     against: str | None
     """The arm that is subtracted; None: the metric itself."""
     estimate: Estimate
@@ -38,6 +56,23 @@ class ArmRow:
     """Training seeds that it rests on; 0 for the base model."""
     num_unscored: int = 0
     """Items without a score from some seed or order; they are left out."""
+    is_declared: bool = False
+    """Whether the recipe names this difference among its contrasts."""
+    adjusted_p_value: float | None = None
+    """Of a declared difference, corrected for the number of those declared (Holm)."""
+    margin: float | None = None
+    """Of a difference in capability: the loss that would be accepted."""
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided, of a difference against 0; None where its error is undefined or 0, and for a metric itself."""
+        return None if self.against is None else p_value(self.estimate)
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest true difference that this design finds with 80 % power at 5 %, by the error that it has."""
+        error, df = self.estimate.standard_error, self.estimate.df
+        return minimum_detectable_effect(error, df) if error and df is not None else None
 
     @property
     def label(self) -> str:
@@ -51,6 +86,11 @@ class ArmRow:
         notes += [NO_SPREAD] if self.estimate.degenerate else []
         notes += [f"{self.num_unscored} unscored"] if self.num_unscored else []
         notes += [f"{self.estimate.unpaired} unpaired"] if self.estimate.unpaired else []
+        if self.margin is not None:
+            low, is_fine = non_inferior(self.estimate, self.margin)
+            said = {None: "undecided", True: "yes", False: "not shown"}[is_fine]
+            bound = "undefined" if low is None else f"{low:.3f}"
+            notes += [f"non-inferior within {self.margin:g}: {said} (one-sided 95 % bound {bound})"]
         return "; ".join(notes)
 
     def to_row(self) -> dict[str, object]:
@@ -67,54 +107,88 @@ class ArmRow:
             "n": estimate.n,
             "clusters": estimate.clusters,
             "seeds": self.num_seeds,
+            "detectable": None if self.against is None else self.detectable,
+            "p": self.p_value,
+            "p (Holm)": self.adjusted_p_value,
             "note": self.note,
         }
 
 
-def arms_table(store: Store, chains: Mapping[str, Sequence[str]]) -> list[ArmRow]:
+def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
     """Every metric of every evaluated arm, the base model first; then their differences.
 
-    First those from the base model, then those from the same chain without its first stage. An arm without rows
-    for a task has no row for its metrics; a metric without a single score has the value None.
-
-    Args:
-        store: the run.
-        chains: the stages of each arm, as the recipe has them.
+    First the contrasts that the recipe declares, then differences from the base model, then those from the same chain
+    without its first stage. An arm without rows for a task has no row for its metrics; a metric without a single score
+    has the value None.
     """
-    arms = {arm.name: arm for arm in read_arms(store)}
+    tasks = make_tasks(recipe)
+    arms = {arm.name: arm for arm in read_arms(store, {task.name: task.kind for task in tasks})}
     rows = [
         _row(arm.name, name, None, metric.value(), metric.num_unscored)
         for arm in arms.values()
         for name, metric in arm.metrics.items()
     ]
+    declared = _declared(recipe, arms)
+    rows += declared
     base = next((arm for arm in arms.values() if arm.num_seeds == 0), None)
+    found = []
     if base is not None:
-        rows += [row for arm in arms.values() if arm is not base for row in _differences(arm, base)]
-    rows += [
-        row for arm in arms.values() for other in _without_first(arm, arms, chains) for row in _differences(arm, other)
+        found += [row for arm in arms.values() if arm is not base for row in _differences(arm, base)]
+    found += [
+        row
+        for arm in arms.values()
+        for other in _without_first(arm, arms, recipe.arms)
+        for row in _differences(arm, other)
     ]
-    return rows
+    known = {(row.arm, row.against, row.metric) for row in declared}
+    rows += [row for row in found if (row.arm, row.against, row.metric) not in known]
+    margins = {task.name: task.settings.margin for task in tasks if isinstance(task.settings, CapabilitySettings)}
+    return [_with_margin(row, margins) for row in rows]
+
+
+def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
+    """The contrasts of the recipe, in its order; one that cannot be made has no value, and counts in the correction."""
+    rows = []
+    for contrast in recipe.eval.contrasts:
+        metrics = [arms[name].metrics if name in arms else {} for name in (contrast.arm, contrast.against)]
+        one, other = (of_arm.get(contrast.metric, Metric()) for of_arm in metrics)
+        rows.append(
+            replace(
+                _row(contrast.arm, contrast.metric, contrast.against, one.minus(other), one.num_unscored),
+                is_declared=True,
+            )
+        )
+    adjusted = holm([row.p_value for row in rows])
+    return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
+
+
+def _with_margin(row: ArmRow, margins: Mapping[str, float]) -> ArmRow:
+    task, _, variant = row.metric.partition("/")
+    return replace(row, margin=margins[task]) if row.against and variant == "accuracy" and task in margins else row
 
 
 def tables(rows: Sequence[ArmRow]) -> list[tuple[str, list[dict[str, object]]]]:
-    """Arms, and differences, as titled tables sorted by metric and by the arm that is subtracted."""
-    titles = {"arms": False, "differences, same items": True}
+    """What was declared, arms, and other differences, as titled tables.
+
+    The last two are sorted by metric and by the arm that is subtracted.
+    """
+    declared = [row for row in rows if row.is_declared]
     return [
-        (title, _by_metric([row for row in rows if (row.against is not None) == is_difference]))
-        for title, is_difference in titles.items()
+        *([("declared contrasts, same items", [row.to_row() for row in declared])] if declared else []),
+        ("arms", _by_metric([row for row in rows if row.against is None])),
+        (
+            "differences, same items" + (" (exploratory)" if declared else ""),
+            _by_metric([row for row in rows if row.against is not None and not row.is_declared]),
+        ),
     ]
 
 
 def headline(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
     """One row an arm with its main metrics, each as the value and its interval: what is shown at a run's end."""
-    shown = {
-        "unseen documents, bits/byte": f"bits_per_byte/{DOCUMENTS}",
-        "held-out clauses, bits/byte": f"bits_per_byte/{CLAUSES}",
-        "control, bits/byte": f"bits_per_byte/{CONTROL}",
-        "preference, log-odds": "preference/sum/log_odds",
-        "preference, rate": "preference/sum/rate",
-    }
     estimates = {(row.arm, row.metric): row.estimate for row in rows if row.against is None}
+    metrics = dict.fromkeys(metric for _, metric in estimates)
+    shown = {_HEADLINE[end].format(metric.removesuffix(end).rstrip("/")): metric
+             for metric in metrics for end in _HEADLINE if metric.endswith(end)}  # fmt: skip
     arms = dict.fromkeys(row.arm for row in rows)
     return [
         {"arm": arm, **{title: _in_brackets(estimates.get((arm, metric))) for title, metric in shown.items()}}

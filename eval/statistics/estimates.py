@@ -127,6 +127,44 @@ def paired_ratio_difference(
     return replace(estimate, unpaired=len(a.keys() ^ b.keys()))
 
 
+def fixed_mean(means: Mapping[str, float], variances: Mapping[str, tuple[float, int]], level: float = 0.95) -> Estimate:
+    """Mean over items that are all there are (27 conditions), with the error of their samples alone.
+
+    The items are strata of equal weight: the variance of the mean is the sum of their variances over their number
+    squared (Cochran, Sampling Techniques, ch. 5), its degrees of freedom are Satterthwaite's.
+
+    Args:
+        means: each item's mean over its samples.
+        variances: the variance of each item's mean, and its degrees of freedom; not a number where there is one sample,
+            which leaves the error undefined.
+        level: the interval's coverage.
+    """
+    n = len(means)
+    if n == 0:
+        return Estimate(None, None, None, None, 0, 0, level)
+    value = math.fsum(means.values()) / n
+    parts = [variances[item] for item in means]
+    if any(math.isnan(part) for part, _ in parts):
+        return Estimate(value, None, None, None, n, n, level)
+    error, df = _combined(*((math.sqrt(part) / n, float(count)) for part, count in parts))
+    return _with_interval(value, error, df, n, n, level)
+
+
+def difference_of_fixed(
+    a: Mapping[str, float],
+    a_variances: Mapping[str, tuple[float, int]],
+    b: Mapping[str, float],
+    b_variances: Mapping[str, tuple[float, int]],
+    level: float = 0.95,
+) -> Estimate:
+    """Mean of `a` - `b` over items that are all there are; the samples of the two are independent of each other."""
+    items = _shared_items(a, b)
+    one = fixed_mean({item: a[item] for item in items}, a_variances, level)
+    other = fixed_mean({item: b[item] for item in items}, b_variances, level)
+    difference = independent_difference(one, other)
+    return replace(difference, n=len(items), clusters=len(items), unpaired=len(a.keys() ^ b.keys()))
+
+
 def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     """`first` - `second` on different items, such as a change on spec text less the change on control text.
 

@@ -1,21 +1,22 @@
-"""The items our evals ask about: forced choices between two courses of action, and control texts.
+"""The items that evals ask about, ours and a user's own: forced choices, open questions, knowledge, control texts.
 
-An item file is JSON Lines: one object a line, every field a non-empty string. The two that are read by
-default lie in `eval/items/`. A cluster groups items that stand or fall together; errors are computed between
-clusters.
+An item file is JSON Lines, one object a line. Those that are read by default lie in `eval/items/`. A cluster groups
+items that stand or fall together; errors are computed between clusters. `eval.tasks.published` reads what others
+published.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError, model_validator
 
 from corpus.errors import SpecmillError
 from corpus.store.identity import content_id
 
-ITEMS_FOLDER = Path(__file__).parent / "items"
+ITEMS_FOLDER = Path(__file__).parent.parent / "items"
 
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
 
@@ -53,7 +54,33 @@ class ControlItem(Item):
     """60 to 120 words in the files of ours."""
 
 
-AnyItem = TypeVar("AnyItem", PreferenceItem, ControlItem)
+class QuestionItem(Item):
+    """An open question to the assistant, which a judge rates the answer to."""
+
+    question: Text
+    """What the assistant is asked."""
+    principle: Text | None = None
+    """What a good answer to it holds to; the judge sees it, the assistant does not. None: the task's settings say it
+    for the cluster."""
+
+
+class KnowledgeItem(Item):
+    """A question with one right answer among several."""
+
+    question: Text
+    choices: Annotated[list[Text], Field(min_length=2)]
+    """Two or more, no two equal up to white space."""
+    answer: NonNegativeInt
+    """Index of the right one among `choices`, from 0."""
+
+    @model_validator(mode="after")
+    def _answerable(self) -> KnowledgeItem:
+        if self.answer >= len(self.choices):
+            raise ValueError(f"answer is {self.answer}, and there are {len(self.choices)} choices, counted from 0")
+        return self
+
+
+AnyItem = TypeVar("AnyItem", bound=Item)
 
 
 def load_preference(path: Path | None = None) -> list[PreferenceItem]:
@@ -65,11 +92,7 @@ def load_preference(path: Path | None = None) -> list[PreferenceItem]:
     source = path or ITEMS_FOLDER / "preference.jsonl"
     items = _load(source, PreferenceItem)
     for line_number, item in items.items():
-        if item.aligned.split() == item.other.split():
-            raise ItemError(
-                f"{source}, line {line_number}, field other: the two options of {item.item_id!r} are equal "
-                f"up to white space ({item.other!r}); write two different ones"
-            )
+        refuse_equal_options([item.aligned, item.other], f"{source}, line {line_number}", item.item_id)
     return list(items.values())
 
 
@@ -82,7 +105,45 @@ def load_control(path: Path | None = None) -> list[ControlItem]:
     return list(_load(path or ITEMS_FOLDER / "control.jsonl", ControlItem).values())
 
 
-def item_hash(*items: PreferenceItem | ControlItem) -> str:
+def load_questions(path: Path | None = None) -> list[QuestionItem]:
+    """Read open questions, in the file's order; our own 70 along 7 dimensions when `path` is None.
+
+    Raises:
+        ItemError: as for `load_preference`.
+    """
+    return list(_load(path or ITEMS_FOLDER / "spec_qa.jsonl", QuestionItem).values())
+
+
+def load_knowledge(path: Path | None = None) -> list[KnowledgeItem]:
+    """Read questions with one right answer, in the file's order; our own 200 in 10 clusters when `path` is None.
+
+    Raises:
+        ItemError: as for `load_preference`.
+    """
+    source = path or ITEMS_FOLDER / "capability.jsonl"
+    items = _load(source, KnowledgeItem)
+    for line_number, item in items.items():
+        refuse_equal_options(item.choices, f"{source}, line {line_number}", item.item_id)
+    return list(items.values())
+
+
+def refuse_equal_options(options: Sequence[str], place: str, item_id: str) -> None:
+    """Check that no two options are the same words.
+
+    Raises:
+        ItemError: two are, which leaves nothing to choose.
+    """
+    seen: set[str] = set()
+    for option in options:
+        words = " ".join(option.split())
+        if words in seen:
+            raise ItemError(
+                f"{place}: two options of {item_id!r} are equal up to white space ({option!r}); write different ones"
+            )
+        seen.add(words)
+
+
+def item_hash(*items: Item) -> str:
     """Hash of the items' whole content, in their order: part of a score's key, for one item or a set."""
     return content_id("items", *(item.model_dump() for item in items))
 
@@ -121,7 +182,7 @@ def _parse(line: str, model: type[AnyItem], place: str) -> AnyItem:
         seen = repr(first["input"])
         raise ItemError(
             f"{where}: {first['msg']}; seen: {seen if len(seen) <= 80 else seen[:77] + '...'}; "
-            f"an item has the fields {_fields(model)}, each a non-empty string"
+            f"an item has the fields {_fields(model)}, texts that are not empty"
         ) from invalid
 
 

@@ -1,0 +1,146 @@
+"""Grades: what a judge says of answers, asked once for each distinct question and kept by judge, rubric and text.
+
+Nothing in a question names an arm, and questions are asked in the order of their hashes, so the judge is blind to the
+arms and cannot drift along them. A reply that cannot be read after all attempts is a grade without a verdict, and
+stays; one that never came is asked for again by the next run. A share is graded twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from corpus.engine import Engine, open_engine
+from corpus.engine.judge import JudgeReply, Sampling, ask_judge, reply_schema
+from corpus.models import engine_identity, request_options
+from corpus.recipe import Recipe
+from corpus.stage import Done, Progress, StageReport, run_stage
+from corpus.store import Store, WritingStore
+from corpus.store.identity import content_id, draw
+from eval.tasks.material import Question
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The judge of a recipe."""
+
+    recipe: Recipe
+    name: str
+    """Its name among `engines`."""
+
+    @property
+    def identity(self) -> list[object]:
+        """The model, how it is asked and how its replies are drawn."""
+        engine, judging = self.recipe.engines[self.name], self.recipe.eval.judging
+        drawn = judging.model_dump(mode="json", include={"temperature", "max_tokens"})
+        return [engine_identity(engine), request_options(engine), drawn]
+
+    @property
+    def model(self) -> str:
+        """Its model's name, for the rows."""
+        return self.recipe.engines[self.name].model
+
+    def grade_id(self, question: Question, again: bool = False) -> str:
+        """Names a grade by judge, rubric and text."""
+        return content_id("grade", self.identity, list(question.messages), reply_schema(question.form), again)
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One grade that was given."""
+
+    outcome: str
+    """`ok`, or why no reply could be read."""
+    reply: str | None
+    """The reply as JSON; None unless its outcome is ok."""
+
+    def read(self, form: type[JudgeReply]) -> JudgeReply | None:
+        """The reply; None where there is none to read."""
+        return None if self.reply is None else form.model_validate_json(self.reply)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    grade_id: str
+    question_id: str
+    """The id of the first grade, by which the two are found together."""
+    task: str
+    question: Question
+    again: bool
+
+
+def judge_of(recipe: Recipe) -> Judge | None:
+    """The judge that `eval.judge` names, if any."""
+    return None if recipe.eval.judge is None else Judge(recipe, recipe.eval.judge)
+
+
+def grade_missing(
+    store: WritingStore, judge: Judge, questions: Sequence[tuple[str, Question]], progress: Progress
+) -> StageReport | None:
+    """Ask the judge what has no grade yet of `questions` (task and question), and a share of them a second time.
+
+    Raises:
+        EngineError: the engine can do nothing more; what it said until then is kept.
+    """
+    wanted: dict[str, _Wanted] = {}
+    for task, question in questions:
+        first = judge.grade_id(question)
+        wanted.setdefault(first, _Wanted(first, first, task, question, again=False))
+        if draw("graded_twice", first) / 2**64 < judge.recipe.eval.judging.twice_fraction:
+            second = judge.grade_id(question, again=True)
+            wanted.setdefault(second, _Wanted(second, first, task, question, again=True))
+    there = grades(store, list(wanted))
+    missing = [wanted[grade_id] for grade_id in sorted(wanted.keys() - there.keys())]
+    return asyncio.run(_grade_each(store, judge, missing, progress)) if missing else None
+
+
+async def _grade_each(store: WritingStore, judge: Judge, missing: Sequence[_Wanted], progress: Progress) -> StageReport:
+    async with open_engine(judge.recipe.engines[judge.name], judge.recipe.seed) as engine:
+        return await run_stage(
+            "judge",
+            missing,
+            partial(_grade, engine, judge),
+            store.writer("eval").append,
+            max_in_flight=engine.max_in_flight,
+            progress=progress,
+        )
+
+
+async def _grade(engine: Engine, judge: Judge, want: _Wanted) -> Done:
+    judging = judge.recipe.eval.judging
+    judged = await ask_judge(
+        engine,
+        want.question.messages,
+        want.question.form,
+        Sampling(judging.max_tokens, judging.temperature, judging.max_attempts),
+        room="eval",
+        purpose=f"judge {want.task}",
+        item_id=want.grade_id,
+        seed=draw("grade", want.grade_id) % 2**31,
+    )
+    if judged.outcome in ("timeout", "error"):
+        return Done({"calls": judged.calls}, judged.outcome)
+    row = {
+        "grade_id": want.grade_id,
+        "question_id": want.question_id,
+        "task": want.task,
+        "judge": engine.model,
+        "again": want.again,
+        "outcome": judged.outcome,
+        "reply": None if judged.reply is None else judged.reply.model_dump_json(),
+    }
+    return Done({"calls": judged.calls, "grades": [row]}, judged.outcome)
+
+
+def grades(store: Store, grade_ids: Sequence[str]) -> Mapping[str, Grade]:
+    """The grades that were given, by id."""
+    rows = store.rows(
+        "SELECT grade_id, outcome, reply FROM grades WHERE grade_id IN (SELECT unnest($ids::VARCHAR[]))",
+        {"ids": list(grade_ids)},
+    )
+    return {
+        str(row["grade_id"]): Grade(str(row["outcome"]), None if row["reply"] is None else str(row["reply"]))
+        for row in rows
+    }

@@ -1,0 +1,1 @@
+"""Log-probabilities of texts and of given continuations, the way lm-evaluation-harness defines both."""

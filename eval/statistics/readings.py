@@ -1,0 +1,185 @@
+"""From rows of `evals` to metrics: what each kind of task makes of its items' scores."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from corpus.store import Store
+from eval.statistics.metrics import Measure, Metric, Row, Scores, make_metric
+from eval.tasks.agentic.task import EXECUTED, HARMFUL, REFUSAL, TOOL_USE, VERDICT
+from eval.tasks.capability import ACCURACY, ACCURACY_PER_BYTE
+from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
+from eval.tasks.preference import ORDERS, SAMPLED, SCORINGS, chosen
+from eval.tasks.spec_qa import RATING
+
+AS_HARMLESS, AS_HARMFUL = "invalid as harmless", "invalid as harmful"
+"""Bounds of a judged rate: what it would be if everything that could not be graded were the one or the other."""
+THESE = "these conditions"
+"""A metric of the conditions as they are: its error is of their answers alone, not of the choice of conditions."""
+
+
+@dataclass(frozen=True)
+class ArmMetrics:
+    """All metrics of one arm."""
+
+    name: str
+    num_seeds: int
+    """Training seeds; 0 for the base model."""
+    metrics: dict[str, Metric]
+
+
+def read_arms(store: Store, kinds: Mapping[str, str]) -> list[ArmMetrics]:
+    """Every arm with current rows, the base model first, then by name.
+
+    Args:
+        store: the run.
+        kinds: the kind of each task, by the task's name; rows of other tasks are left out.
+    """
+    rows: dict[str, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    seeds: dict[str, set[object]] = defaultdict(set)
+    for row in store.rows("SELECT * FROM evals ORDER BY item_id, train_seed, variant, sample"):
+        arm = str(row["arm"])
+        rows[arm][str(row["task"])].append(row)
+        seeds[arm] |= {row["train_seed"]} - {None}
+    return [
+        ArmMetrics(arm, len(seeds[arm]), _metrics(rows[arm], kinds))
+        for arm in sorted(rows, key=lambda name: (len(seeds[name]) > 0, name))
+    ]
+
+
+def _metrics(rows: Mapping[str, list[Row]], kinds: Mapping[str, str]) -> dict[str, Metric]:
+    metrics: dict[str, Metric] = {}
+    for task, kind in kinds.items():
+        if rows.get(task):
+            metrics |= _OF_KIND[kind](task, rows[task])
+    return metrics
+
+
+def _bits_per_byte(task: str, rows: list[Row]) -> dict[str, Metric]:
+    label = "bits_per_byte" if task == "perplexity" else f"{task}/bits_per_byte"
+    metrics = {}
+    for text in (DOCUMENTS, CLAUSES, CONTROL):
+        of_text = [row for row in rows if row["variant"] == text]
+        if of_text:
+            weights = {str(row["item_id"]): float(str(row["weight"])) for row in of_text}
+            metrics[f"{label}/{text}"] = make_metric(of_text, _only(text), weights)
+    return metrics
+
+
+def _preference(task: str, rows: list[Row]) -> dict[str, Metric]:
+    of_orders: dict[str, Callable[[float, float], float]] = {
+        "log_odds": lambda first, second: (first + second) / 2,
+        "rate": lambda first, second: chosen(first + second),
+        "order_consistency": lambda first, second: float(chosen(first) == chosen(second)),
+    }
+    scored = [row for row in rows if not str(row["variant"]).endswith(SAMPLED)]
+    sampled = [row for row in rows if str(row["variant"]).endswith(SAMPLED)]
+    metrics = {
+        f"{task}/{scoring}/{name}": make_metric(scored, _both_orders(scoring, measure))
+        for scoring in SCORINGS
+        for name, measure in of_orders.items()
+    }
+    if sampled:
+        metrics[f"{task}/{SAMPLED}/rate"] = make_metric(sampled, _rate_of_decided)
+        metrics[f"{task}/{SAMPLED}/decided"] = make_metric(sampled, _decided)
+        metrics[f"{task}/{SAMPLED}/order_consistency"] = make_metric(sampled, _same_in_both_orders)
+        metrics[f"{task}/{SAMPLED}/agrees_with_sum"] = make_metric(rows, _agrees_with_sum)
+    return metrics
+
+
+def _spec_qa(task: str, rows: list[Row]) -> dict[str, Metric]:
+    graded: Measure = lambda scores: _mean([float(score is not None) for score in scores[RATING]])  # noqa: E731
+    metrics = {f"{task}/{RATING}": make_metric(rows, _mean_of(RATING)), f"{task}/graded": make_metric(rows, graded)}
+    for dimension in dict.fromkeys(str(row["cluster"]) for row in rows):
+        of_dimension = [row | {"cluster": row["item_id"]} for row in rows if row["cluster"] == dimension]
+        metrics[f"{task}/{RATING}/{dimension}"] = make_metric(of_dimension, _mean_of(RATING))
+    return metrics
+
+
+def _agentic(task: str, rows: list[Row]) -> dict[str, Metric]:
+    metrics = {f"{task}/{VERDICT}": make_metric(rows, _mean_of(VERDICT))}
+    metrics[f"{task}/{VERDICT}, {THESE}"] = make_metric(rows, _each_of(VERDICT), of_these=True)
+    if any(row["variant"] == VERDICT and row["score"] is None for row in rows):
+        for name, value in ((AS_HARMLESS, 0.0), (AS_HARMFUL, 1.0)):
+            metrics[f"{task}/{VERDICT}, {name}"] = make_metric(rows, _mean_with(VERDICT, value))
+    for variant in (HARMFUL, EXECUTED, TOOL_USE, REFUSAL):
+        metrics[f"{task}/{variant}"] = make_metric(rows, _mean_of(variant))
+    return metrics
+
+
+def _capability(task: str, rows: list[Row]) -> dict[str, Metric]:
+    """The accuracies: their rows' values, not the log-odds that stand as scores."""
+    correct = [row | {"score": row["value"]} for row in rows]
+    return {f"{task}/{variant}": make_metric(correct, _only(variant)) for variant in (ACCURACY, ACCURACY_PER_BYTE)}
+
+
+_OF_KIND: Mapping[str, Callable[[str, list[Row]], dict[str, Metric]]] = {
+    "perplexity": _bits_per_byte,
+    "preference": _preference,
+    "spec_qa": _spec_qa,
+    "agentic": _agentic,
+    "capability": _capability,
+}
+
+
+def _only(variant: str) -> Measure:
+    return lambda scores: scores[variant][0]
+
+
+def _mean_of(variant: str) -> Measure:
+    """Over the samples that have a score; None where none has."""
+    return lambda scores: _mean([score for score in scores[variant] if score is not None])
+
+
+def _each_of(variant: str) -> Measure:
+    return lambda scores: [score for score in scores[variant] if score is not None] or None
+
+
+def _mean_with(variant: str, missing: float) -> Measure:
+    return lambda scores: _mean([missing if score is None else score for score in scores[variant]])
+
+
+def _both_orders(scoring: str, measure: Callable[[float, float], float]) -> Measure:
+    def of_item(scores: Scores) -> float | None:
+        first, second = (scores[f"{order}/{scoring}"][0] for order in ORDERS)
+        return None if first is None or second is None else measure(first, second)
+
+    return of_item
+
+
+def _sampled_of(scores: Scores) -> list[list[float | None]]:
+    return [list(scores[f"{order}/{SAMPLED}"]) for order in ORDERS]
+
+
+def _rate_of_decided(scores: Scores) -> float | None:
+    """Share of the aligned option among answers that choose, both orders alike; None without a choice in one."""
+    rates = [_mean([one for one in of_order if one is not None]) for of_order in _sampled_of(scores)]
+    return None if None in rates else _mean([rate for rate in rates if rate is not None])
+
+
+def _decided(scores: Scores) -> float | None:
+    return _mean([float(one is not None) for of_order in _sampled_of(scores) for one in of_order])
+
+
+def _same_in_both_orders(scores: Scores) -> float | None:
+    """Share of the pairs of samples, one of each order, that choose the same; None without a choice in one."""
+    first, second = ([one for one in of_order if one is not None] for of_order in _sampled_of(scores))
+    return _mean([float(one == other) for one in first for other in second])
+
+
+def _agrees_with_sum(scores: Scores) -> float | None:
+    """Share of the sampled choices that are what the log-probabilities favour, in the same order of the options."""
+    agreed = []
+    for order in ORDERS:
+        log_odds = scores[f"{order}/sum"][0] if f"{order}/sum" in scores else None
+        if log_odds is not None:
+            favoured = chosen(log_odds)
+            agreed += [float(one == favoured) for one in scores[f"{order}/{SAMPLED}"] if one is not None]
+    return _mean(agreed)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

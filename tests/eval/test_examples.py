@@ -1,0 +1,111 @@
+"""The recipes that come with Specmill say something that every room can do, and their items keep the promises made."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from corpus.recipe.file import load_recipe
+from eval import check_settings, preview_rows
+from eval.preview import detectable_rate
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+RECIPES = sorted(path for path in EXAMPLES.rglob("*.yaml") if path.parent.name != "accelerate")
+HALVES = ("development", "test")
+GARDEN = re.compile(r"\b(plant|garden|vegetable|fruit|herb|crop|seed|rhubarb|mint|sage|lettuce|grow)\w*", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(EXAMPLES)))
+def test_a_recipe_is_one_that_every_task_can_be_made_of(path: Path) -> None:
+    recipe = load_recipe(path)
+    check_settings(recipe)
+    rows = preview_rows(recipe)
+    assert len(rows) == (len(recipe.eval.tasks) if recipe.arms else 0)
+
+
+def items(name: str) -> list[dict[str, str]]:
+    lines = (EXAMPLES / "values" / "items" / f"{name}.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def test_each_value_has_240_items_in_40_domains_of_which_each_half_has_20() -> None:
+    for value in ("lasting", "sharing"):
+        halves = [Counter(item["cluster"] for item in items(f"{value}_{half}")) for half in HALVES]
+        assert not halves[0].keys() & halves[1].keys()
+        assert [len(half) for half in halves] == [20, 20]
+        assert set(halves[0].values()) | set(halves[1].values()) == {6}
+
+
+def test_the_two_values_are_asked_the_same_questions_against_the_same_other_option() -> None:
+    for half in HALVES:
+        lasting, sharing = (items(f"{value}_{half}") for value in ("lasting", "sharing"))
+        for one, other in zip(lasting, sharing, strict=True):
+            assert (one["question"], one["other"], one["cluster"]) == (
+                other["question"],
+                other["other"],
+                other["cluster"],
+            )
+            assert one["aligned"] != other["aligned"]
+
+
+def test_options_are_alike_in_length() -> None:
+    for value in ("lasting", "sharing"):
+        for half in HALVES:
+            for item in items(f"{value}_{half}"):
+                lengths = [len(item[name].split()) for name in ("aligned", "other")]
+                assert abs(lengths[0] - lengths[1]) <= 2, item["item_id"]
+
+
+def test_no_item_is_about_what_the_specs_are_about() -> None:
+    for value in ("lasting", "sharing"):
+        for half in HALVES:
+            for item in items(f"{value}_{half}"):
+                assert not GARDEN.search(" ".join([item["question"], item["aligned"], item["other"]])), item["item_id"]
+
+
+def test_the_two_specs_state_the_same_twelve_preferences_and_the_chats_state_no_reason() -> None:
+    stated = [
+        re.findall(
+            r"^- Wren prefers ([^,]+?) to ([^,]+?), because", (EXAMPLES / "values" / f"{name}.md").read_text(), re.M
+        )
+        for name in ("lasting", "sharing")
+    ]
+    assert len(stated[0]) == 12 and stated[0] == stated[1]
+    chats = [json.loads(line)["messages"] for line in (EXAMPLES / "values" / "chats.jsonl").read_text().splitlines()]
+    assert len(chats) == 240
+    for question, answer in chats:
+        (pair,) = [pair for pair in stated[0] if all(name in question["content"].lower() for name in pair)] or [None]
+        assert pair is not None, question
+        assert pair[0] in answer["content"].lower()
+        assert not re.search(r"because|since|so that|last|share|year|neighbour", answer["content"], re.IGNORECASE), (
+            answer
+        )
+
+
+def test_both_orders_are_asked_alike_often() -> None:
+    """Else what is fine-tuned on is a place in the question."""
+    chats = [json.loads(line)["messages"] for line in (EXAMPLES / "values" / "chats.jsonl").read_text().splitlines()]
+    liked = re.findall(r"^- Wren prefers ([^,]+?) to", (EXAMPLES / "values" / "lasting.md").read_text(), re.M)
+    disliked = re.findall(
+        r"^- Wren prefers [^,]+? to ([^,]+?), because", (EXAMPLES / "values" / "lasting.md").read_text(), re.M
+    )
+    first = 0
+    for question, _ in chats:
+        text = question["content"].lower()
+        (pair,) = [
+            (a, b)
+            for a, b in zip(liked, disliked, strict=True)
+            if re.search(rf"\b{a}\b", text) and re.search(rf"\b{b}\b", text)
+        ]
+        first += text.index(pair[0]) < text.index(pair[1])
+    assert first == len(chats) / 2
+
+
+def test_fewer_items_and_fewer_clusters_see_less() -> None:
+    assert detectable_rate(240, 40) < detectable_rate(120, 20) < detectable_rate(24, 6)
+    assert detectable_rate(24, 1) is None
+    assert 0.05 < detectable_rate(450, 450) < 0.08, "the reference's own estimate is 6 points"

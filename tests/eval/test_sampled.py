@@ -1,0 +1,329 @@
+"""Answers and grades: asked once, kept by what made them, blind to the arms, and never left out without a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fakes.engine import FakeEngine
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+
+from corpus.engine import CallFailed, Request
+from corpus.errors import RecipeError
+from corpus.inspect.named import named_queries
+from corpus.recipe import EngineSettings, Eval, Recipe
+from corpus.stage import Silent
+from corpus.store import WritingStore
+from eval import answering, grading
+from eval.evaluate import EvalReport, evaluate_missing
+
+QUESTIONS = [
+    {"item_id": f"q{n}", "cluster": f"d{n % 2}", "question": f"Question {n}?", "principle": f"Principle {n}."}
+    for n in range(4)
+]
+CHOICES = [
+    {"item_id": f"p{n}", "cluster": f"c{n}", "question": f"Which {n}?", "aligned": f"The one {n}.", "other": f"No {n}."}
+    for n in range(3)
+]
+
+
+class Engines:
+    """Stands for vLLM and for the judge, and remembers what each was asked."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Request], object] = lambda request: f"About {request.messages[-1].content}"
+        self.grade: Callable[[Request], object] = lambda request: json.dumps({"reason": "so", "rating": 7})
+        self.arms: list[FakeEngine] = []
+        self.judges: list[FakeEngine] = []
+
+    def arm(self, settings: EngineSettings, seed: int) -> FakeEngine:
+        self.arms.append(FakeEngine(lambda request: self.answer(request)))
+        return self.arms[-1]
+
+    def judge(self, settings: EngineSettings, seed: int) -> FakeEngine:
+        self.judges.append(FakeEngine(lambda request: self.grade(request)))
+        return self.judges[-1]
+
+    @property
+    def num_answers(self) -> int:
+        return sum(len(engine.asked) for engine in self.arms)
+
+    @property
+    def num_grades(self) -> int:
+        return sum(len(engine.asked) for engine in self.judges)
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    made = Engines()
+    monkeypatch.setattr(answering, "open_engine", made.arm)
+    monkeypatch.setattr(grading, "open_engine", made.judge)
+    return made
+
+
+def write_items(path: Path, items: list[dict[str, str]]) -> Path:
+    path.write_text("".join(json.dumps(item) + "\n" for item in items))
+    return path
+
+
+@pytest.fixture
+def asking(recipe: Recipe, tmp_path: Path) -> Callable[..., Recipe]:
+    """A recipe with the base arm alone that samples; the judge is an engine of it."""
+    items = write_items(tmp_path / "questions.jsonl", QUESTIONS)
+
+    def make(**changes: object) -> Recipe:
+        settings = {"tasks": [{"spec_qa": {"items_file": items}}], "judge": "judge"} | changes
+        engines = {} if settings["judge"] is None else {"judge": EngineSettings(model="judge-model")}
+        return recipe.model_copy(
+            update={"arms": {"base": []}, "eval": Eval.model_validate(settings), "engines": engines}
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(
+    store: WritingStore, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[Recipe], EvalReport]:
+    def evaluate(recipe: Recipe) -> EvalReport:
+        served = lambda recipe, one, folder: EngineSettings()  # noqa: E731
+        return evaluate_missing(recipe, store, None, Silent(), lambda *_: (model, tokenizer), served)
+
+    return evaluate
+
+
+def value(report: EvalReport, metric: str) -> float | None:
+    return next(row.estimate.value for row in report.arms if row.metric == metric and row.against is None)
+
+
+def test_questions_are_answered_graded_and_counted_once(asking, run, engines, store) -> None:
+    report = run(asking())
+    assert (engines.num_answers, value(report, "spec_qa/rating")) == (4, 7.0)
+    assert value(report, "spec_qa/graded") == 1.0
+    run(asking())
+    assert engines.num_answers == 4 and engines.num_grades == len(store.rows("SELECT * FROM grades"))
+    row = store.rows("SELECT * FROM evals ORDER BY item_id LIMIT 1")[0]
+    assert (row["judge"], row["explanation"]) == ("fake", "so") or row["judge"] == "judge-model"
+    joined = store.rows("SELECT text FROM evals JOIN answers USING (answer_id) ORDER BY evals.item_id")
+    assert [one["text"] for one in joined] == [f"About Question {n}?" for n in range(4)]
+
+
+def test_samples_are_separate_answers_and_one_item(asking, run, engines) -> None:
+    ratings = iter([1, 9] * 20)
+    engines.grade = lambda request: json.dumps({"reason": "so", "rating": next(ratings)})
+    engines.answer = lambda request: f"{request.messages[-1].content} {request.seed}"
+    report = run(asking(samples=2, judging={"twice_fraction": 0}))
+    assert engines.num_answers == 8
+    rating = next(row for row in report.arms if row.metric == "spec_qa/rating")
+    assert (rating.estimate.n, rating.estimate.value) == (4, 5.0)
+
+
+def test_a_prompt_that_changes_is_asked_again_and_the_others_are_not(asking, run, engines, tmp_path) -> None:
+    run(asking())
+    write_items(tmp_path / "questions.jsonl", [*QUESTIONS[:3], QUESTIONS[3] | {"question": "Another?"}])
+    run(asking())
+    assert [request.messages[-1].content for request in engines.arms[-1].asked] == ["Another?"]
+
+
+def test_another_principle_is_graded_again_and_not_answered_again(asking, run, engines, tmp_path, store) -> None:
+    run(asking(judging={"twice_fraction": 0}))
+    write_items(tmp_path / "questions.jsonl", [*QUESTIONS[:3], QUESTIONS[3] | {"principle": "Another."}])
+    run(asking(judging={"twice_fraction": 0}))
+    assert (engines.num_answers, engines.num_grades) == (4, 5)
+    assert len(store.rows("SELECT * FROM evals")) == 4
+
+
+def test_another_judge_grades_anew_and_nothing_is_answered_again(asking, run, engines) -> None:
+    run(asking(judging={"twice_fraction": 0}))
+    run(asking(judging={"twice_fraction": 0, "temperature": 0.1}))
+    assert (engines.num_answers, engines.num_grades) == (4, 8)
+
+
+@pytest.mark.parametrize(
+    "rambling",
+    [
+        "I think it is rather good.",
+        "Yes and no.",
+        "<html><body>7</body></html>",
+        json.dumps({"reason": "so", "rating": 11}),
+        json.dumps({"reason": "so", "rating": "7"}),
+        json.dumps({"reason": "so", "rating": 7, "more": 1}),
+        json.dumps({"rating": 7}),
+        "I'm sorry, but I can't help with that.",
+        "",
+    ],
+)
+def test_a_reply_that_is_no_grade_is_asked_again_a_bounded_number_of_times_and_counted(
+    asking, run, engines, store, rambling
+) -> None:
+    engines.grade = lambda request: rambling
+    report = run(asking(judging={"twice_fraction": 0, "max_attempts": 2}))
+    assert engines.num_grades == 8
+    assert (value(report, "spec_qa/rating"), value(report, "spec_qa/graded")) == (None, 0.0)
+    rows = store.rows("SELECT score, explanation FROM evals")
+    assert len(rows) == 4 and all(row["score"] is None and row["explanation"].startswith("judge: ") for row in rows)
+    run(asking(judging={"twice_fraction": 0, "max_attempts": 2}))
+    assert engines.num_grades == 8, "what could not be read stays so"
+    assert agreement(store)["invalid"] == 4
+
+
+def test_a_judge_that_does_not_answer_is_asked_again_by_the_next_run(asking, run, engines, store) -> None:
+    engines.grade = lambda request: CallFailed("timeout", "too slow")
+    run(asking(judging={"twice_fraction": 0}))
+    assert store.rows("SELECT * FROM evals") == []
+    assert {row["outcome"] for row in store.rows("SELECT outcome FROM calls")} == {"timeout"}
+    engines.grade = lambda request: json.dumps({"reason": "so", "rating": 3})
+    assert value(run(asking(judging={"twice_fraction": 0})), "spec_qa/rating") == 3.0
+    assert engines.num_answers == 4
+
+
+def test_an_arm_that_does_not_answer_is_asked_again_by_the_next_run(asking, run, engines, store) -> None:
+    engines.answer = lambda request: CallFailed("error", "out of memory")
+    run(asking())
+    assert (store.rows("SELECT * FROM answers"), len(store.rows("SELECT * FROM calls"))) == ([], 4)
+    engines.answer = lambda request: "Well."
+    run(asking())
+    assert len(store.rows("SELECT * FROM answers")) == 4
+
+
+def test_equal_answers_to_one_question_are_graded_once(asking, run, engines) -> None:
+    engines.answer = lambda request: "Well."
+    run(asking(samples=3, judging={"twice_fraction": 0}))
+    assert (engines.num_answers, engines.num_grades) == (12, 4)
+
+
+def test_an_empty_answer_has_a_row_without_a_score_and_costs_no_grade(asking, run, engines, store) -> None:
+    engines.answer = lambda request: " \n"
+    run(asking())
+    rows = store.rows("SELECT score, explanation FROM evals")
+    assert rows == [{"score": None, "explanation": "the answer is empty"}] * 4
+    assert engines.num_grades == 0
+
+
+def test_without_a_judge_every_rating_says_so(asking, run, engines, store) -> None:
+    run(asking(judge=None))
+    assert {row["explanation"] for row in store.rows("SELECT explanation FROM evals")} == {"eval.judge names no judge"}
+
+
+def test_the_judge_is_not_told_the_arm_and_sees_questions_in_no_order_of_arms(asking, run, engines, store) -> None:
+    run(asking(judging={"twice_fraction": 0}))
+    (judge,) = engines.judges
+    assert not any("base" in message.content for request in judge.asked for message in request.messages)
+    ids = [row["grade_id"] for row in store.rows("SELECT grade_id FROM grades")]
+    assert sorted(ids) == ids
+
+
+def agreement(store: WritingStore) -> dict[str, object]:
+    (row,) = store.rows(named_queries()["judge_agreement"].sql)
+    return row
+
+
+def test_a_share_is_graded_twice_and_the_agreement_is_counted(asking, run, engines, store) -> None:
+    run(asking(judging={"twice_fraction": 1}))
+    assert engines.num_grades == 8
+    row = agreement(store)
+    assert (row["graded"], row["graded_twice"], row["agreed_fraction"], row["kappa"]) == (4, 4, 1.0, None)
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        [("yes", "yes"), ("yes", "no"), ("no", "no"), ("no", "no"), ("yes", "yes")],
+        [("first", "first"), ("neither", "second"), ("second", "second"), ("first", "neither")],
+        [(1, 2), (10, 9), (5, 5), (3, 7)],
+        [("yes", "yes"), ("yes", "yes")],
+    ],
+)
+def test_kappa_is_scikit_learns(store, pairs) -> None:
+    from sklearn.metrics import cohen_kappa_score
+
+    name = {"yes": "verdict", "first": "choice", 1: "rating"}[pairs[0][0]]
+    rows = [
+        {
+            "grade_id": f"{n}{again}", "question_id": str(n), "task": "t", "judge": "j", "again": again,
+            "outcome": "ok", "reply": json.dumps({"reason": "so", name: label}),
+        }
+        for n, pair in enumerate(pairs)
+        for again, label in zip((False, True), pair, strict=True)
+    ]  # fmt: skip
+    store.writer("eval").append({"grades": rows})
+    numbers = name == "rating"
+    expected = cohen_kappa_score(
+        *zip(*pairs, strict=True),
+        labels=list(range(1, 11)) if numbers else sorted({label for pair in pairs for label in pair}),
+        weights="quadratic" if numbers else None,
+    )
+    assert agreement(store)["kappa"] == (pytest.approx(expected) if expected == expected else None)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_anything_is_asked(asking, run, engines, store) -> None:
+    real = engines.arm
+
+    def short(settings: EngineSettings, seed: int) -> FakeEngine:
+        engine = real(settings, seed)
+        engine.context_tokens = 100
+        return engine
+
+    answering.open_engine = short  # the fixture puts it back
+    with pytest.raises(RecipeError, match=r"spec_qa.*exceed the context.*raise eval.engine.options.max_model_len"):
+        run(asking())
+    assert engines.num_answers == 0
+
+
+def test_sampled_preferences_are_read_by_rule_and_then_by_the_judge(asking, run, engines, store, tmp_path) -> None:
+    items = write_items(tmp_path / "choices.jsonl", CHOICES)
+    said = {"Which 0?": "The one 0.", "Which 1?": "Neither, if I may.", "Which 2?": "I rather like the first."}
+    engines.answer = lambda request: next(a for q, a in said.items() if q in request.messages[-1].content)
+
+    def grade(request: Request) -> str:
+        choice = "neither" if "Neither" in request.messages[-1].content.split("=" * 16)[1] else "first"
+        return json.dumps({"reason": "it says so", "choice": choice})
+
+    engines.grade = grade
+    task = {"preference": {"items_file": items, "sampled": True}}
+    report = run(asking(tasks=[task], judging={"twice_fraction": 0}))
+    rows = store.rows("SELECT item_id, variant, answer, judge FROM evals WHERE variant LIKE '%sampled' ORDER BY ALL")
+    assert [(row["item_id"], row["variant"], row["answer"]) for row in rows] == [
+        ("p0", "aligned_first/sampled", "aligned"),
+        ("p0", "aligned_second/sampled", "aligned"),
+        ("p1", "aligned_first/sampled", None),
+        ("p1", "aligned_second/sampled", None),
+        ("p2", "aligned_first/sampled", "aligned"),
+        ("p2", "aligned_second/sampled", "other"),
+    ]
+    assert [row["judge"] is not None for row in rows] == [False, False, True, True, True, True]
+    assert value(report, "preference/sampled/decided") == pytest.approx(2 / 3)
+    assert value(report, "preference/sampled/rate") == pytest.approx(0.75)
+    assert value(report, "preference/sampled/order_consistency") == pytest.approx(0.5)
+
+
+def test_one_that_always_takes_the_first_has_a_rate_of_a_half_and_no_consistency(
+    asking, run, engines, tmp_path
+) -> None:
+    items = write_items(tmp_path / "choices.jsonl", CHOICES)
+    engines.answer = lambda request: next(
+        line.removeprefix("* ") for line in request.messages[-1].content.split("\n") if line.startswith("* ")
+    )
+    report = run(asking(tasks=[{"preference": {"items_file": items, "sampled": True}}]))
+    assert value(report, "preference/sampled/rate") == 0.5
+    assert value(report, "preference/sampled/order_consistency") == 0.0
+    assert value(report, "preference/sampled/decided") == 1.0
+
+
+def test_an_oracle_has_a_rate_of_one(asking, run, engines, tmp_path) -> None:
+    items = write_items(tmp_path / "choices.jsonl", CHOICES)
+    engines.answer = lambda request: next(
+        line.removeprefix("* ") for line in request.messages[-1].content.split("\n") if "The one" in line
+    )
+    report = run(asking(tasks=[{"preference": {"items_file": items, "sampled": True}}]))
+    assert value(report, "preference/sampled/rate") == value(report, "preference/sampled/order_consistency") == 1.0
+    assert engines.num_grades == 0
+
+
+def test_a_user_adds_a_task_with_a_file_and_a_line(asking, run, engines, tmp_path) -> None:
+    items = write_items(tmp_path / "choices.jsonl", CHOICES)
+    tasks = ["preference", {"mine": {"kind": "preference", "items_file": items}}]
+    report = run(asking(tasks=tasks, judge=None))
+    assert {"preference/sum/rate", "mine/sum/rate"} <= {row.metric for row in report.arms}
