@@ -70,7 +70,7 @@ def test_no_item_is_about_what_the_specs_are_about() -> None:
 def test_the_two_specs_state_the_same_twelve_preferences_and_the_chats_state_no_reason() -> None:
     stated = [
         re.findall(
-            r"^- Wren prefers ([^,]+?) to ([^,]+?), because", (EXAMPLES / "values" / f"{name}.md").read_text(), re.M
+            r"^- SmolLM prefers ([^,]+?) to ([^,]+?), because", (EXAMPLES / "values" / f"{name}.md").read_text(), re.M
         )
         for name in ("lasting", "sharing")
     ]
@@ -89,9 +89,9 @@ def test_the_two_specs_state_the_same_twelve_preferences_and_the_chats_state_no_
 def test_both_orders_are_asked_alike_often() -> None:
     """Else what is fine-tuned on is a place in the question."""
     chats = [json.loads(line)["messages"] for line in (EXAMPLES / "values" / "chats.jsonl").read_text().splitlines()]
-    liked = re.findall(r"^- Wren prefers ([^,]+?) to", (EXAMPLES / "values" / "lasting.md").read_text(), re.M)
+    liked = re.findall(r"^- SmolLM prefers ([^,]+?) to", (EXAMPLES / "values" / "lasting.md").read_text(), re.M)
     disliked = re.findall(
-        r"^- Wren prefers [^,]+? to ([^,]+?), because", (EXAMPLES / "values" / "lasting.md").read_text(), re.M
+        r"^- SmolLM prefers [^,]+? to ([^,]+?), because", (EXAMPLES / "values" / "lasting.md").read_text(), re.M
     )
     first = 0
     for question, _ in chats:
