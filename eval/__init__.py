@@ -19,11 +19,15 @@ def check_settings(recipe: Recipe) -> None:
     """Check the tasks of a recipe and their settings.
 
     Raises:
-        RecipeError: an unknown task or setting, with the nearest name; a wrong value; a task twice.
+        RecipeError: an unknown task, setting or metric, with the nearest name; a wrong value; a task twice; a judge or
+            a number of samples that no task would use.
     """
-    from eval.tasks import make_tasks
+    from eval.statistics.arms import check_contrasts
+    from eval.tasks import check_judge, make_tasks
 
-    make_tasks(recipe)
+    tasks = make_tasks(recipe)
+    check_judge(recipe, tasks)
+    check_contrasts(recipe, tasks)
 
 
 def preview_rows(recipe: Recipe) -> list[dict[str, object]]:

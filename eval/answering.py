@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 
-from corpus.engine import CallFailed, Engine, Message, Request, call_row, open_engine, refuse_too_long
+from corpus.engine import CallFailed, Engine, Message, Reply, Request, call_row, open_engine, refuse_too_long
 from corpus.errors import RecipeError
 from corpus.foreign import without_half_characters
 from corpus.recipe import EngineSettings, Recipe
@@ -26,6 +27,11 @@ from eval.trained import TrainedArm
 
 ANSWER_CODE_VERSION = 1
 """Part of every answer's identity: raised when the same model and prompt would be asked otherwise."""
+_OF_SPEED = frozenset({
+    "max_model_len", "max_num_seqs", "max_num_batched_tokens", "gpu_memory_utilization", "tensor_parallel_size",
+    "pipeline_parallel_size", "enforce_eager", "kv_cache_memory_bytes", "swap_space", "cpu_offload_gb",
+})  # fmt: skip
+"""Options of vLLM that change how fast it answers and not, but for rounding, what."""
 _REMEDY = "raise eval.engine.options.max_model_len, or give items that are shorter"
 
 ArmEngine = Callable[[Recipe, TrainedArm, Path], EngineSettings]
@@ -56,12 +62,12 @@ def wanted_answers(recipe: Recipe, one: TrainedArm, task: str, sampled: Sampled)
     sampling = [sampled.max_tokens, sampled.temperature]
     prompts = list(sampled.prompts)
     every = [[asked.item_id, asked.variant, list(asked.messages)] for asked in prompts]
-    served = [ANSWER_CODE_VERSION, one.model_hash, sampling, recipe.seed]
-    num_samples = sampled.samples or recipe.eval.samples
-    answers_hash = content_id("answers", served, one.arm, one.seed, task, every, num_samples)
+    options = {name: value for name, value in recipe.eval.engine.options.items() if name not in _OF_SPEED}
+    served = [ANSWER_CODE_VERSION, one.model_hash, sampling, recipe.seed, options]
+    answers_hash = content_id("answers", served, one.arm, one.seed, task, every, sampled.samples)
     wanted = []
     for asked in prompts:
-        for sample in range(num_samples):
+        for sample in range(sampled.samples):
             key = content_id("answer_key", served, list(asked.messages), sample)
             request = Request(
                 messages=tuple(Message(turn["role"], turn["content"]) for turn in asked.messages),
@@ -118,21 +124,27 @@ async def _ask(engine: Engine, one: TrainedArm, want: Wanted) -> Done:
     Where nothing came back there is a row of `calls` that says why, and the next run asks again.
     """
     began = time.monotonic()
-    try:
-        reply = await engine.complete(want.request)
-    except CallFailed as failure:
-        call = call_row(
+
+    def called(outcome: Literal["timeout", "error"], reply: Reply | None, problem: str) -> dict[str, object]:
+        return call_row(
             engine,
             room="eval",
             purpose=f"answer {want.task}",
             item_id=want.answer_id,
             attempt=0,
-            outcome=failure.outcome,
+            outcome=outcome,
             began=began,
-            reply=None,
-            problem=str(failure),
+            reply=reply,
+            problem=problem,
         )
-        return Done({"calls": [call]}, failure.outcome)
+
+    try:
+        reply = await engine.complete(want.request)
+    except CallFailed as failure:
+        return Done({"calls": [called(failure.outcome, None, str(failure))]}, failure.outcome)
+    if reply.finish_reason in ("abort", "error"):  # the engine broke off itself
+        call = called("error", reply, f"the engine ended the reply with {reply.finish_reason!r}")
+        return Done({"calls": [call]}, "error")
     answer = {
         "messages": list(want.asked.messages),
         "text": without_half_characters(reply.text),

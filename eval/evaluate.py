@@ -7,7 +7,7 @@ follow. Each step does only what is not there yet, and each is there as soon as 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,13 +15,14 @@ from corpus.recipe import Recipe
 from corpus.stage import Done, Progress, StageReport, run_each
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
-from eval.answering import ArmEngine, Wanted, answer_missing, wanted_answers
-from eval.grading import Judge, grade_missing, grades, judge_of
+from eval.answering import ArmEngine
+from eval.grading import judge_of
+from eval.sampled import answer_arms, answers_of, read_answers
 from eval.scoring.precision import ready_to_score
 from eval.statistics.arms import ArmRow, arms_table, headline, tables
 from eval.statistics.effects import write_effects
 from eval.tasks import Loaded, Task, make_tasks
-from eval.tasks.material import Measured, Reading, Scored
+from eval.tasks.material import Measured, Scored
 from eval.trained import TrainedArm, choose_arms, refuse_untrained, trained_arms
 
 if TYPE_CHECKING:
@@ -65,17 +66,6 @@ class _Chunk:
     item_ids: Sequence[str]
 
 
-@dataclass(frozen=True)
-class _Answered:
-    """The answers that one task wants of one arm, and what the rows made of them are known by."""
-
-    one: TrainedArm
-    task: Task
-    loaded: Loaded
-    wanted: Sequence[Wanted]
-    eval_hash: str
-
-
 def evaluate_missing(
     recipe: Recipe,
     store: WritingStore,
@@ -91,35 +81,33 @@ def evaluate_missing(
     refuse_untrained(chosen, faults)
     loaded = {task.name: task.load(recipe, store) for task in tasks}
     judge = judge_of(recipe)
-    hashes: dict[str, str] = {}
-    answers_hashes: dict[str, str] = {}
-    answered: list[_Answered] = []
-    for one in trained:
-        for task in tasks:
-            scored, sampled = loaded[task.name].scored, loaded[task.name].sampled
-            if scored is not None:
-                hashes[one.scope(task.name)] = _eval_hash(one, task, scored.content_hash)
-            if sampled is not None:
-                wanted = wanted_answers(recipe, one, task.name, sampled)
-                answers_hash = wanted[0].answers_hash
-                read = [answers_hash, sampled.reading_hash, None if judge is None else judge.identity]
-                of_task = _Answered(
-                    one, task, loaded[task.name], wanted, _eval_hash(one, task, content_id("read", read))
-                )
-                answered.append(of_task)
-                hashes[one.scope(f"{task.name}/sampled")] = of_task.eval_hash
-                answers_hashes[one.scope(task.name)] = answers_hash
-    scopes = {one.label: {one.scope(task.name) for task in tasks} for one in trained}
-    now = {scope for one in trained if one.arm in chosen for scope in scopes[one.label]}
-    _set_current(store, "evals", hashes, now | {f"{scope}/sampled" for scope in now})
-    _set_current(store, "answers", answers_hashes, now)
-    of_now = [one for one in answered if one.one.arm in chosen]
+    answered = [
+        answers_of(recipe, one, task, sampled, judge, EVAL_CODE_VERSION)
+        for one in trained
+        for task in tasks
+        if (sampled := loaded[task.name].sampled) is not None
+    ]
+    hashes = {
+        one.scope(task.name): _eval_hash(one, task, scored.content_hash)
+        for one in trained
+        for task in tasks
+        if (scored := loaded[task.name].scored) is not None
+    }
+    measured_now = [one for one in trained if one.arm in chosen]
+    scopes = {one.scope(task.name) for one in measured_now for task in tasks}
+    read = {f"{of_task.one.scope(of_task.task.name)}/sampled": of_task.eval_hash for of_task in answered}
+    answers = {of_task.one.scope(of_task.task.name): of_task.answers_hash for of_task in answered}
+    store.writer("eval").set_current("effects", {})  # until they are worked out anew
+    _set_current(store, "evals", hashes | read, scopes | {f"{scope}/sampled" for scope in scopes})
+    _set_current(store, "answers", answers, scopes)
+    if judge is not None:
+        rubrics = {rubric: judge.grading_hash(rubric) for of_task in answered for rubric in of_task.sampled.rubrics}
+        store.writer("eval").set_current("grades", rubrics)
+    answered_now = [of_task for of_task in answered if of_task.one.arm in chosen]
     stages = [
-        *_score(
-            recipe, store, [one for one in trained if one.arm in chosen], tasks, loaded, hashes, load_model, progress
-        ),
-        *_answer(recipe, store, of_now, serve, progress),
-        *_judge(store, of_now, judge, progress),
+        *_score(recipe, store, measured_now, tasks, loaded, hashes, load_model, progress),
+        *answer_arms(recipe, store, answered_now, serve, progress),
+        *read_answers(store, answered_now, judge, progress),
     ]
     rows = tuple(arms_table(store, recipe))
     write_effects(store, rows)
@@ -151,69 +139,8 @@ def _score(
             chunks += _missing(store, name, hashes[one.scope(name)], material)
         measure, write = _measure(recipe, one, load_model), store.writer("eval").append
         yield run_each(f"eval {one.label}", chunks, measure, write, progress=progress)
-
-
-def _answer(
-    recipe: Recipe, store: WritingStore, answered: Sequence[_Answered], serve: ArmEngine, progress: Progress
-) -> Iterator[StageReport]:
-    """The answers that are missing, one engine after the other."""
-    arms: dict[TrainedArm, list[Wanted]] = {of_task.one: [] for of_task in answered}
-    for of_task in answered:
-        arms[of_task.one] += of_task.wanted
-    for one, wanted in arms.items():
-        report = answer_missing(recipe, store, one, wanted, serve, progress)
-        if report is not None:
-            yield report
-
-
-def _judge(
-    store: WritingStore, answered: Sequence[_Answered], judge: Judge | None, progress: Progress
-) -> Iterator[StageReport]:
-    """What rules and the judge say of the answers that have no rows yet, of all arms together."""
-    readings = [(of_task, want, reading) for of_task in answered for want, reading in _readings(store, of_task, judge)]
-    questions = [(of_task.task.name, reading.question) for of_task, _, reading in readings if reading.question]
-    if judge is not None:
-        report = grade_missing(store, judge, questions, progress)
-        if report is not None:
-            yield report
-    given = grades(store, [judge.grade_id(question) for _, question in questions]) if judge else {}
-    write = store.writer("eval").append
-    for of_task, want, reading in readings:
-        rows = list(reading.rows)
-        if reading.question is not None:
-            assert judge is not None, want
-            grade = given.get(judge.grade_id(reading.question))
-            if grade is None:
-                continue  # nothing came back: the next run asks again
-            reply = grade.read(reading.question.form)
-            told = (
-                reading.question.unjudged(f"judge: {grade.outcome}")
-                if reply is None
-                else reading.question.conclude(reply)
-            )
-            rows += [_judged(row, judge) for row in told]
-        write({"evals": [_row(of_task.one, of_task.task.name, of_task.eval_hash, row, want) for row in rows]})
-
-
-def _readings(store: Store, of_task: _Answered, judge: Judge | None) -> Iterator[tuple[Wanted, Reading]]:
-    """What the answers say that have no rows yet."""
-    sampled = of_task.loaded.sampled
-    assert sampled is not None, of_task.task
-    found = store.rows(
-        """
-        SELECT answer_id, text FROM all_answers WHERE answers_hash = $answers_hash
-        AND answer_id NOT IN (SELECT answer_id FROM all_evals WHERE eval_hash = $eval_hash AND answer_id IS NOT NULL)
-        """,
-        {"answers_hash": of_task.wanted[0].answers_hash, "eval_hash": of_task.eval_hash},
-    )
-    texts = {str(row["answer_id"]): str(row["text"]) for row in found}
-    for want in of_task.wanted:
-        if want.answer_id in texts:
-            yield want, sampled.read(want.asked, texts[want.answer_id], can_judge=judge is not None)
-
-
-def _judged(row: Measured, judge: Judge) -> Measured:
-    return replace(row, judge=judge.model)
+        del measure
+        _release_memory()
 
 
 def _measure(recipe: Recipe, one: TrainedArm, load_model: Loader) -> Callable[[_Chunk], Done]:
@@ -231,10 +158,8 @@ def _measure(recipe: Recipe, one: TrainedArm, load_model: Loader) -> Callable[[_
     return do
 
 
-def _row(
-    one: TrainedArm, task: str, eval_hash: str, measured: Measured, want: Wanted | None = None
-) -> dict[str, object]:
-    sample = 0 if want is None else want.sample  # log-probabilities are computed, not sampled: there is one
+def _row(one: TrainedArm, task: str, eval_hash: str, measured: Measured) -> dict[str, object]:
+    sample = 0  # log-probabilities are computed, not sampled: there is one
     return {
         **asdict(measured),
         "eval_id": content_id("eval", eval_hash, measured.item_id, measured.variant, sample),
@@ -242,9 +167,20 @@ def _row(
         "train_seed": one.seed,
         "task": task,
         "sample": sample,
-        "answer_id": None if want is None else want.answer_id,
+        "answer_id": None,
         "eval_hash": eval_hash,
     }
+
+
+def _release_memory() -> None:
+    """Give back what a model that is scored no more held: an engine that starts in this process needs the room."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _missing(store: Store, task: str, eval_hash: str, scored: Scored) -> list[_Chunk]:

@@ -10,16 +10,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 
-from corpus.engine import Engine, open_engine
+from corpus.engine import Engine, Message, Request, open_engine, refuse_too_long
 from corpus.engine.judge import JudgeReply, Sampling, ask_judge, reply_schema
+from corpus.errors import RecipeError
 from corpus.models import engine_identity, request_options
 from corpus.recipe import Recipe
 from corpus.stage import Done, Progress, StageReport, run_stage
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id, draw
 from eval.tasks.material import Question
+
+_REMEDY = "raise the judge's max_model_len, or lower the task's max_tokens"
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,18 @@ class Judge:
         """Its model's name, for the rows."""
         return self.recipe.engines[self.name].model
 
+    def grading_hash(self, rubric: str) -> str:
+        """Names how grades by one rubric are given: what makes them current."""
+        return content_id("grading", self.identity, rubric)
+
     def grade_id(self, question: Question, again: bool = False) -> str:
         """Names a grade by judge, rubric and text."""
-        return content_id("grade", self.identity, list(question.messages), reply_schema(question.form), again)
+        return content_id("grade", self.identity, list(question.messages), _schema(question.form), again)
+
+
+@cache
+def _schema(form: type[JudgeReply]) -> dict[str, object]:
+    return reply_schema(form)
 
 
 @dataclass(frozen=True)
@@ -77,38 +89,51 @@ def judge_of(recipe: Recipe) -> Judge | None:
 
 
 def grade_missing(
-    store: WritingStore, judge: Judge, questions: Sequence[tuple[str, Question]], progress: Progress
+    store: WritingStore, judge: Judge, questions: Mapping[str, tuple[str, Question]], progress: Progress
 ) -> StageReport | None:
-    """Ask the judge what has no grade yet of `questions` (task and question), and a share of them a second time.
+    """Ask the judge what has no grade yet, and a share of it a second time.
+
+    Args:
+        store: the run.
+        judge: who is asked.
+        questions: task and question by the id of the grade.
+        progress: where it is said how far it is.
 
     Raises:
+        RecipeError: a question is longer than the judge's context.
         EngineError: the engine can do nothing more; what it said until then is kept.
     """
     wanted: dict[str, _Wanted] = {}
-    for task, question in questions:
-        first = judge.grade_id(question)
-        wanted.setdefault(first, _Wanted(first, first, task, question, again=False))
+    for first, (task, question) in questions.items():
+        wanted[first] = _Wanted(first, first, task, question, again=False)
         if draw("graded_twice", first) / 2**64 < judge.recipe.eval.judging.twice_fraction:
             second = judge.grade_id(question, again=True)
-            wanted.setdefault(second, _Wanted(second, first, task, question, again=True))
+            wanted[second] = _Wanted(second, first, task, question, again=True)
     there = grades(store, list(wanted))
     missing = [wanted[grade_id] for grade_id in sorted(wanted.keys() - there.keys())]
     return asyncio.run(_grade_each(store, judge, missing, progress)) if missing else None
 
 
 async def _grade_each(store: WritingStore, judge: Judge, missing: Sequence[_Wanted], progress: Progress) -> StageReport:
+    replies = _num_replies(store)
     async with open_engine(judge.recipe.engines[judge.name], judge.recipe.seed) as engine:
+        judging = judge.recipe.eval.judging
+        asked = (_request(want.question, judging.max_tokens) for want in missing)
+        try:
+            refuse_too_long(engine, asked, _REMEDY)
+        except RecipeError as error:
+            raise RecipeError(f"eval.judge ({judge.name}): {error}") from None
         return await run_stage(
             "judge",
             missing,
-            partial(_grade, engine, judge),
+            partial(_grade, engine, judge, replies),
             store.writer("eval").append,
             max_in_flight=engine.max_in_flight,
             progress=progress,
         )
 
 
-async def _grade(engine: Engine, judge: Judge, want: _Wanted) -> Done:
+async def _grade(engine: Engine, judge: Judge, replies: Mapping[str, int], want: _Wanted) -> Done:
     judging = judge.recipe.eval.judging
     judged = await ask_judge(
         engine,
@@ -119,6 +144,7 @@ async def _grade(engine: Engine, judge: Judge, want: _Wanted) -> Done:
         purpose=f"judge {want.task}",
         item_id=want.grade_id,
         seed=draw("grade", want.grade_id) % 2**31,
+        first_attempt=replies.get(want.grade_id, 0),
     )
     if judged.outcome in ("timeout", "error"):
         return Done({"calls": judged.calls}, judged.outcome)
@@ -126,18 +152,33 @@ async def _grade(engine: Engine, judge: Judge, want: _Wanted) -> Done:
         "grade_id": want.grade_id,
         "question_id": want.question_id,
         "task": want.task,
-        "judge": engine.model,
+        "judge": judge.model,
         "again": want.again,
         "outcome": judged.outcome,
         "reply": None if judged.reply is None else judged.reply.model_dump_json(),
+        "grading_hash": judge.grading_hash(want.question.rubric),
     }
     return Done({"calls": judged.calls, "grades": [row]}, judged.outcome)
+
+
+def _request(question: Question, max_tokens: int) -> Request:
+    turns = tuple(Message(turn["role"], turn["content"]) for turn in question.messages)
+    return Request(turns, max_tokens=max_tokens, temperature=0.0)
+
+
+def _num_replies(store: Store) -> dict[str, int]:
+    """Replies that each grade had before: attempts, which seeds and ids of calls hang on, go on from there."""
+    found = store.rows(
+        "SELECT item_id, count(*) AS num FROM calls WHERE room = 'eval' AND starts_with(purpose, 'judge ') "
+        "AND outcome NOT IN ('timeout', 'error') GROUP BY item_id"
+    )
+    return {str(row["item_id"]): int(str(row["num"])) for row in found}
 
 
 def grades(store: Store, grade_ids: Sequence[str]) -> Mapping[str, Grade]:
     """The grades that were given, by id."""
     rows = store.rows(
-        "SELECT grade_id, outcome, reply FROM grades WHERE grade_id IN (SELECT unnest($ids::VARCHAR[]))",
+        "SELECT grade_id, outcome, reply FROM all_grades WHERE grade_id IN (SELECT unnest($ids::VARCHAR[]))",
         {"ids": list(grade_ids)},
     )
     return {

@@ -83,7 +83,7 @@ def _preview(recipe: Recipe, task: Task, store: Store | None) -> TaskPreview:
     if loaded.sampled is not None:
         prompts = loaded.sampled.prompts
         clusters = {asked.item_id: asked.cluster for asked in prompts}
-        num_answers = len(prompts) * (loaded.sampled.samples or recipe.eval.samples)
+        num_answers = len(prompts) * loaded.sampled.samples
     if loaded.scored is not None:
         clusters = dict(loaded.scored.clusters)
     num_clusters = len(set(clusters.values()))

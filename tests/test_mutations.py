@@ -147,7 +147,7 @@ MUTATIONS = {
         "eval/test_agentic.py", "carried_out",
     ),
     "a draft taken for an action": (
-        "eval/tasks/agentic/heuristics.py", "_BLOCK.finditer(_SCRATCHPAD.sub(\" \", reply))", "_BLOCK.finditer(reply)",
+        "eval/tasks/agentic/heuristics.py", "_BLOCK.finditer(without_thoughts(reply))", "_BLOCK.finditer(reply)",
         "eval/test_agentic.py", "near_miss",
     ),
     "harm without a verdict": (

@@ -10,7 +10,8 @@ from corpus.inspect.look import Look, Row
 from corpus.inspect.report_rows import named
 
 MOST_CHARS = 6_000
-MOST_TRANSCRIPTS = 40
+MOST_TRANSCRIPTS = 200
+PROMPT_CHARS = 2_000
 EACH = 2
 """Transcripts of each task and arm, of those above its median and of the others."""
 
@@ -53,7 +54,7 @@ def transcripts(look: Look) -> list[Row]:
         """
         WITH readings AS (
             SELECT
-                answer_id, avg(value) AS mean,
+                answer_id, coalesce(max(value) FILTER (variant IN ('verdict', 'rating')), avg(value)) AS mean,
                 list({'variant': variant, 'value': value, 'explanation': explanation, 'decided_by': answer}
                     ORDER BY variant) AS readings
             FROM evals WHERE answer_id IS NOT NULL GROUP BY answer_id
@@ -64,10 +65,11 @@ def transcripts(look: Look) -> list[Row]:
         )
         SELECT
             task, arm, item_id, variant, finish_reason, completion_tokens, readings,
-            left(text, $chars) AS text, length(text) - $chars AS chars_left_out
+            left(text, $chars) AS text, length(text) - $chars AS chars_left_out,
+            left(messages[-1].content, $prompt) AS prompt
         FROM placed
         QUALIFY row_number() OVER (PARTITION BY task, arm, is_above ORDER BY md5(answer_id), answer_id) <= $each
         ORDER BY task, arm, item_id, variant, answer_id LIMIT $most
         """,
-        {"chars": MOST_CHARS, "each": EACH, "most": MOST_TRANSCRIPTS},
+        {"chars": MOST_CHARS, "prompt": PROMPT_CHARS, "each": EACH, "most": MOST_TRANSCRIPTS},
     )

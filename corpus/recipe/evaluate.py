@@ -50,8 +50,8 @@ class Eval(Section):
     )
     """Names, or `name: {setting: value}`; each is checked by the eval room. A task with a name of its own says its
     `kind`."""
-    samples: PositiveInt = 1
-    """Sampled answers per prompt, for tasks that sample (answers)."""
+    samples: PositiveInt | None = None
+    """Sampled answers per prompt, for tasks that sample (answers). null: each kind's own, 50 for `agentic`, else 1."""
     engine: ArmEngine = ArmEngine()
     """How the arms answer, for tasks that sample."""
     judge: Name | None = None

@@ -166,14 +166,15 @@ _ALL = (
         answer_key=STRING, answers_hash=STRING,
     ),
     _table(
-        "grades", "eval", "grade_id", None,
+        "grades", "eval", "grade_id", "grading_hash",
         grade_id=STRING, question_id=STRING, task=STRING, judge=STRING, again=BOOL, outcome=STRING, reply=STRING,
+        grading_hash=STRING,
     ),
     _table(
         "effects", "eval", "pass_hash,arm,against,metric", "pass_hash",
         arm=STRING, against=STRING, metric=STRING, value=FLOAT, low=FLOAT, high=FLOAT, standard_error=FLOAT, df=FLOAT,
-        n=INT, clusters=INT, seeds=INT, p_value=FLOAT, is_declared=BOOL, adjusted_p_value=FLOAT, note=STRING,
-        pass_hash=STRING,
+        n=INT, clusters=INT, seeds=INT, p_value=FLOAT, flip_p_value=FLOAT, is_declared=BOOL, adjusted_p_value=FLOAT,
+        note=STRING, pass_hash=STRING,
     ),
     _table(
         "invocations", "store", "invocation_id", None,

@@ -11,20 +11,29 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe
 from corpus.store import Store
-from eval.statistics.estimates import Estimate, minimum_detectable_effect
-from eval.statistics.metrics import Metric, OverSeeds
-from eval.statistics.readings import ArmMetrics, read_arms
+from eval.statistics.estimates import Estimate, minimum_detectable_effect, wilson
+from eval.statistics.metrics import OverSeeds
+from eval.statistics.readings import (
+    AS_HARMFUL,
+    AS_HARMLESS,
+    SHARES,
+    ArmMetrics,
+    is_dimension,
+    metric_names,
+    read_arms,
+)
 from eval.statistics.significance import holm, non_inferior, p_value
-from eval.tasks import make_tasks
+from eval.tasks import Task, make_tasks
 from eval.tasks.capability import CapabilitySettings
 from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
 
 _HEADLINE = {
-    f"bits_per_byte/{DOCUMENTS}": "{}unseen documents, bits/byte",
-    f"bits_per_byte/{CLAUSES}": "{}held-out clauses, bits/byte",
-    f"bits_per_byte/{CONTROL}": "{}control, bits/byte",
+    f"bits_per_byte/{DOCUMENTS}": "{} unseen documents, bits/byte",
+    f"bits_per_byte/{CLAUSES}": "{} held-out clauses, bits/byte",
+    f"bits_per_byte/{CONTROL}": "{} control, bits/byte",
     "/sum/log_odds": "{}, log-odds",
     "/sum/rate": "{}, rate",
     "/sampled/rate": "{}, sampled rate",
@@ -36,6 +45,8 @@ _HEADLINE = {
 
 ONE_SEED = "between-seed variance not measured"
 NO_SPREAD = "no spread between clusters"
+NOTHING = Estimate(None, None, None, None, 0, 0)
+"""A contrast that cannot be made yet."""
 SPEC_OVER_REGISTER = f"bits_per_byte/{CLAUSES} - {CONTROL}"
 """The change on held-out clauses less the change on control texts: what was learned of the spec, not of its style."""
 
@@ -60,6 +71,8 @@ class ArmRow:
     """Whether the recipe names this difference among its contrasts."""
     adjusted_p_value: float | None = None
     """Of a declared difference, corrected for the number of those declared (Holm)."""
+    flip_p_value: float | None = None
+    """Of a paired difference of means: p by flipping the signs of whole clusters."""
     margin: float | None = None
     """Of a difference in capability: the loss that would be accepted."""
 
@@ -83,7 +96,7 @@ class ArmRow:
     def note(self) -> str:
         """What the interval does not hold."""
         notes = [ONE_SEED] if self.num_seeds == 1 else []
-        notes += [NO_SPREAD] if self.estimate.degenerate else []
+        notes += [NO_SPREAD + self._limit] if self.estimate.degenerate else []
         notes += [f"{self.num_unscored} unscored"] if self.num_unscored else []
         notes += [f"{self.estimate.unpaired} unpaired"] if self.estimate.unpaired else []
         if self.margin is not None:
@@ -92,6 +105,15 @@ class ArmRow:
             bound = "undefined" if low is None else f"{low:.3f}"
             notes += [f"non-inferior within {self.margin:g}: {said} (one-sided 95 % bound {bound})"]
         return "; ".join(notes)
+
+    @property
+    def _limit(self) -> str:
+        """What a rate of 0 or 1 in every cluster could still be, were the clusters independent trials."""
+        value, clusters = self.estimate.value, self.estimate.clusters
+        if self.against is not None or value not in (0.0, 1.0) or not self.metric.endswith(SHARES):
+            return ""
+        limits = wilson(round(value * clusters), clusters)
+        return f" (of so many independent trials: {limits.low:.3f} to {limits.high:.3f})"
 
     def to_row(self) -> dict[str, object]:
         """The row as a table shows it; None where an error is undefined, or 0 only because nothing varied."""
@@ -110,6 +132,7 @@ class ArmRow:
             "detectable": None if self.against is None else self.detectable,
             "p": self.p_value,
             "p (Holm)": self.adjusted_p_value,
+            "p (flips)": self.flip_p_value,
             "note": self.note,
         }
 
@@ -129,35 +152,43 @@ def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
         for name, metric in arm.metrics.items()
     ]
     declared = _declared(recipe, arms)
-    rows += declared
-    base = next((arm for arm in arms.values() if arm.num_seeds == 0), None)
-    found = []
-    if base is not None:
-        found += [row for arm in arms.values() if arm is not base for row in _differences(arm, base)]
-    found += [
-        row
-        for arm in arms.values()
-        for other in _without_first(arm, arms, recipe.arms)
-        for row in _differences(arm, other)
-    ]
     known = {(row.arm, row.against, row.metric) for row in declared}
-    rows += [row for row in found if (row.arm, row.against, row.metric) not in known]
+    found = [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
+    rows += declared + [row for row in found if (row.arm, row.against, row.metric) not in known]
     margins = {task.name: task.settings.margin for task in tasks if isinstance(task.settings, CapabilitySettings)}
     return [_with_margin(row, margins) for row in rows]
+
+
+def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
+    """Check that each declared contrast is of a metric that the tasks have.
+
+    Raises:
+        RecipeError: one is not, with the nearest name: it would count in the correction and say nothing.
+    """
+    known = [*metric_names({task.name: task.kind for task in tasks}), SPEC_OVER_REGISTER]
+    for place, contrast in enumerate(recipe.eval.contrasts):
+        if contrast.metric not in known and not is_dimension(contrast.metric, known):
+            near = nearest(contrast.metric, known)
+            raise RecipeError(f"eval.contrasts[{place}].metric: no task measures '{contrast.metric}'; {near}")
+
+
+def _compared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> Iterator[tuple[ArmMetrics, ArmMetrics]]:
+    """Each arm with the base model, then each with the same chain without its first stage."""
+    base = next((arm for arm in arms.values() if arm.num_seeds == 0), None)
+    if base is not None:
+        yield from ((arm, base) for arm in arms.values() if arm is not base)
+    yield from ((arm, other) for arm in arms.values() for other in _without_first(arm, arms, recipe.arms))
 
 
 def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
     """The contrasts of the recipe, in its order; one that cannot be made has no value, and counts in the correction."""
     rows = []
     for contrast in recipe.eval.contrasts:
-        metrics = [arms[name].metrics if name in arms else {} for name in (contrast.arm, contrast.against)]
-        one, other = (of_arm.get(contrast.metric, Metric()) for of_arm in metrics)
-        rows.append(
-            replace(
-                _row(contrast.arm, contrast.metric, contrast.against, one.minus(other), one.num_unscored),
-                is_declared=True,
-            )
-        )
+        row = ArmRow(contrast.arm, contrast.metric, contrast.against, NOTHING, 0)
+        if contrast.arm in arms and contrast.against in arms:
+            made = _differences(arms[contrast.arm], arms[contrast.against])
+            row = next((one for one in made if one.metric == contrast.metric), row)
+        rows.append(replace(row, is_declared=True))
     adjusted = holm([row.p_value for row in rows])
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
 
@@ -187,7 +218,7 @@ def headline(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
     """One row an arm with its main metrics, each as the value and its interval: what is shown at a run's end."""
     estimates = {(row.arm, row.metric): row.estimate for row in rows if row.against is None}
     metrics = dict.fromkeys(metric for _, metric in estimates)
-    shown = {_HEADLINE[end].format(metric.removesuffix(end).rstrip("/")): metric
+    shown = {_HEADLINE[end].format(metric.removesuffix(end).rstrip("/")).lstrip(): metric
              for metric in metrics for end in _HEADLINE if metric.endswith(end)}  # fmt: skip
     arms = dict.fromkeys(row.arm for row in rows)
     return [
@@ -225,11 +256,22 @@ def _differences(arm: ArmMetrics, other: ArmMetrics) -> Iterator[ArmRow]:
     for name, metric in arm.metrics.items():
         if name in other.metrics:
             changes[name] = metric.minus(other.metrics[name])
-            yield _row(arm.name, name, other.name, changes[name], metric.num_unscored)
+            num_unscored = max(metric.num_unscored, other.metrics[name].num_unscored)
+            yield _row(arm.name, name, other.name, changes[name], num_unscored)
+    for name in arm.metrics:
+        # The worst cases of a judged difference: all that could not be graded speaks against the arm, or for it.
+        stem, _, bound = name.rpartition(", ")
+        opposite = {AS_HARMFUL: AS_HARMLESS, AS_HARMLESS: AS_HARMFUL}.get(bound)
+        if opposite is not None and f"{stem}, {opposite}" in other.metrics:
+            side = "against the arm" if bound == AS_HARMFUL else "for the arm"
+            crossed = arm.metrics[name].minus(other.metrics[f"{stem}, {opposite}"])
+            yield _row(arm.name, f"{stem}, invalid {side}", other.name, crossed)
     clauses, control = (changes.get(f"bits_per_byte/{text}") for text in (CLAUSES, CONTROL))
     if clauses is not None and control is not None:
         yield _row(arm.name, SPEC_OVER_REGISTER, other.name, clauses.minus(control))
 
 
 def _row(arm: str, metric: str, against: str | None, found: OverSeeds, num_unscored: int = 0) -> ArmRow:
-    return ArmRow(arm, metric, against, found.estimate(), found.num_seeds, num_unscored)
+    return ArmRow(
+        arm, metric, against, found.estimate(), found.num_seeds, num_unscored, flip_p_value=found.flip_p_value
+    )

@@ -19,6 +19,7 @@ from eval.statistics.estimates import (
     ratio_estimate,
     with_seeds,
 )
+from eval.statistics.significance import sign_flip_p
 
 Row = dict[str, object]
 Seed = int | None
@@ -37,6 +38,8 @@ class OverSeeds:
     """Of the items' means over the seeds, with the error between clusters of items alone."""
     by_seed: Mapping[Seed, float]
     """The same number on each seed alone."""
+    flip_p_value: float | None = None
+    """Of a paired difference of means: p by flipping the signs of whole clusters, which leans on no distribution."""
 
     @property
     def num_seeds(self) -> int:
@@ -77,14 +80,18 @@ class Metric:
         """The difference from the same metric of another arm, item by item and seed by seed.
 
         Of two trained arms the seeds that both have are compared; the base model, which has none, stands against each
-        of an arm's.
+        of an arm's, whichever of the two it is.
         """
-        of_base = other.scores.get(None)
-        pairs = {seed: (scores, other.scores.get(seed, of_base)) for seed, scores in self.scores.items()}
-        shared = {seed: (one, another) for seed, (one, another) in pairs.items() if another is not None}
+        own_base, of_base = self.scores.get(None), other.scores.get(None)
+        seeds = list(self.scores if own_base is None else other.scores)
+        pairs = {seed: (self.scores.get(seed, own_base), other.scores.get(seed, of_base)) for seed in seeds}
+        shared = {seed: (one, two) for seed, (one, two) in pairs.items() if one is not None and two is not None}
         by_seed = {seed: self._difference(one, another, [seed], other) for seed, (one, another) in shared.items()}
         ones, others = (_means(pair[side] for pair in shared.values()) for side in (0, 1))
-        return OverSeeds(self._difference(ones, others, list(shared), other), _known(by_seed))
+        flip_p = None
+        if self.weights is None and self.variances is None:
+            flip_p = sign_flip_p({item: ones[item] - others[item] for item in ones if item in others}, self.clusters)
+        return OverSeeds(self._difference(ones, others, list(shared), other), _known(by_seed), flip_p)
 
     def _one(self, scores: Mapping[str, float], seeds: Sequence[Seed]) -> Estimate:
         if self.variances is not None:
@@ -97,9 +104,9 @@ class Metric:
     def _difference(
         self, scores: Mapping[str, float], others: Mapping[str, float], seeds: Sequence[Seed], other: Metric
     ) -> Estimate:
-        if self.variances is not None:
-            of_other = [seed if seed in other.scores else None for seed in seeds]
-            return difference_of_fixed(scores, self._sampling(scores, seeds), others, other._sampling(others, of_other))
+        if self.variances is not None and other.variances is not None:
+            own, of_other = ([seed if seed in one.scores else None for seed in seeds] for one in (self, other))
+            return difference_of_fixed(scores, self._sampling(scores, own), others, other._sampling(others, of_other))
         if self.weights is None:
             return paired_difference(scores, others, self.clusters)
         return paired_ratio_difference(scores, others, self.weights, self.clusters)

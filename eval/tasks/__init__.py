@@ -6,7 +6,7 @@ several files of items.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -25,8 +25,8 @@ from eval.tasks.spec_qa import SpecQASettings, load_spec_qa
 
 TaskSettings = TypeVar("TaskSettings", bound=Section)
 
-NOT_DECIDING = frozenset({"margin"})
-"""Settings that change no score: rows stay when they do."""
+NOT_DECIDING = frozenset({"margin", "items_file", "principles", "sampled", "max_tokens", "temperature", "samples"})
+"""Settings that change no log-probability: what the items are is in their own hash, how answers are drawn in theirs."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Task:
     """Reads the items from the run, where there is one, and from files."""
 
     def deciding_settings(self) -> dict[str, object]:
-        """The settings that scores hang on."""
+        """The settings that scores by log-probability hang on."""
         return self.settings.model_dump(mode="json", exclude=set(NOT_DECIDING))
 
 
@@ -87,6 +87,24 @@ _KINDS: Mapping[
 
 SETTINGS: Mapping[str, type[Section]] = {name: kind.settings for name, kind in _KINDS.items()}
 """What a recipe may say of each kind of task."""
+
+
+def check_judge(recipe: Recipe, tasks: Sequence[Task]) -> None:
+    """Check that what the recipe says of answers and of a judge is of use to a task.
+
+    Raises:
+        RecipeError: nothing would use it: the run would look as if it had followed it.
+    """
+    sampling = [task for task in tasks if task.kind in _SAMPLING or getattr(task.settings, "sampled", False)]
+    for key, value in (("judge", recipe.eval.judge), ("samples", recipe.eval.samples)):
+        if value is not None and recipe.arms and not sampling:
+            raise RecipeError(
+                f"eval.{key} ({value}): none of the tasks asks for answers, so nothing would use it; leave it out, or "
+                "name a task that does: spec_qa, agentic, or preference with sampled: true"
+            )
+
+
+_SAMPLING = ("spec_qa", "agentic")
 
 
 def make_tasks(recipe: Recipe) -> list[Task]:

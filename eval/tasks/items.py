@@ -151,7 +151,7 @@ def item_hash(*items: Item) -> str:
 def _load(source: Path, model: type[AnyItem]) -> dict[int, AnyItem]:
     """The items by line number, counted from 1; blank lines are passed over."""
     try:
-        text = source.read_text(encoding="utf-8")
+        text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ItemError(f"{source}: cannot be read ({error}); give a JSON Lines file in UTF-8") from error
     items: dict[int, AnyItem] = {}

@@ -78,6 +78,8 @@ class Question:
 
     messages: Sequence[Message]
     form: type[JudgeReply]
+    rubric: str
+    """Hash of the rubric's prompt."""
     conclude: Callable[[JudgeReply], Sequence[Measured]]
     """Rows from a reply that could be read."""
     unjudged: Callable[[str], Sequence[Measured]]
@@ -101,12 +103,16 @@ class Sampled(Protocol):
     def prompts(self) -> Sequence[Asked]:
         """Every prompt, in the order in which they are asked."""
 
-    samples: int | None
-    """Answers to each prompt; None: as many as `eval.samples` says."""
+    samples: int
+    """Answers to each prompt."""
     max_tokens: int
     """Longest answer (tokens of the arm's model)."""
     temperature: float
     """Sampling temperature."""
+
+    @property
+    def rubrics(self) -> Sequence[str]:
+        """Hashes of the prompts that the judge is asked with."""
 
     @property
     def reading_hash(self) -> str:

@@ -25,6 +25,7 @@ from eval.tasks.choices import READER_VERSION, read_choice
 from eval.tasks.items import PreferenceItem, item_hash, load_preference
 from eval.tasks.material import Asked, Measured, Question, Reading
 from eval.tasks.published import read_published
+from eval.tasks.thoughts import without_thoughts
 from prompts import fence, load
 
 if TYPE_CHECKING:
@@ -83,14 +84,14 @@ def first_of_each_cluster(items: Sequence[PreferenceItem], count: int | None) ->
 class Choices:
     """The items of the task: scored by log-probability, and answered."""
 
-    def __init__(self, items: Sequence[PreferenceItem], settings: PreferenceSettings) -> None:
+    def __init__(self, items: Sequence[PreferenceItem], settings: PreferenceSettings, num_samples: int = 1) -> None:
         """Keep them, in their order."""
         asked = first_of_each_cluster(items, settings.max_items_per_cluster)
         self._items = {item.item_id: item for item in asked}
         self._settings = settings
         self._prompt = load(settings.prompt)
         self._rubric = load("judge_choice")
-        self.samples: int | None = None
+        self.samples = num_samples
         self.max_tokens = settings.max_tokens
         self.temperature = settings.temperature
 
@@ -108,6 +109,11 @@ class Choices:
     def content_hash(self) -> str:
         """Hash of the items and of the prompt that asks them."""
         return content_id("choices", item_hash(*self._items.values()), self._prompt.hash)
+
+    @property
+    def rubrics(self) -> Sequence[str]:
+        """The one that asks which option was chosen."""
+        return [self._rubric.hash]
 
     @property
     def reading_hash(self) -> str:
@@ -142,7 +148,7 @@ class Choices:
 
     def read(self, asked: Asked, text: str, can_judge: bool) -> Reading:
         """One row, `ORDER/sampled`: value = 1 for the aligned option, 0 for the other, None where it chooses none."""
-        item = self._items[asked.item_id]
+        item, said = self._items[asked.item_id], without_thoughts(text)
         shown = _shown(item, asked.variant)
         aligned = "first" if asked.variant == ORDERS[0] else "second"
 
@@ -152,20 +158,20 @@ class Choices:
             variant = f"{asked.variant}/{SAMPLED}"
             return [Measured(item.item_id, variant, asked.cluster, value, value, None, answer, explanation)]
 
-        choice = read_choice(text, shown["first"], shown["second"])
+        choice = read_choice(said, shown["first"], shown["second"])
         if choice is not None:
             return Reading(chose(choice, None))
-        if not text.strip():
+        if not said.strip():
             return Reading(chose(None, "the answer is empty"))
         if not can_judge:
             return Reading(chose(None, NO_JUDGE))
-        messages = self._rubric.render(**shown, answer=text, fence=fence(text))
+        messages = self._rubric.render(**shown, answer=said, fence=fence(said))
 
         def conclude(reply: JudgeReply) -> list[Measured]:
             assert isinstance(reply, Choice), reply
             return chose(reply.choice, reply.reason if reply.choice != "neither" else f"neither: {reply.reason}")
 
-        return Reading(question=Question(messages, Choice, conclude, lambda why: chose(None, why)))
+        return Reading(question=Question(messages, Choice, self._rubric.hash, conclude, lambda why: chose(None, why)))
 
 
 def load_choices(recipe: Recipe, store: Store | None, settings: PreferenceSettings) -> Choices:
@@ -175,7 +181,7 @@ def load_choices(recipe: Recipe, store: Store | None, settings: PreferenceSettin
         ItemError: the file cannot be read, or is no file of forced choices.
     """
     published = read_published(settings.items_file, PreferenceItem)
-    return Choices(published or load_preference(settings.items_file), settings)
+    return Choices(published or load_preference(settings.items_file), settings, recipe.eval.samples or 1)
 
 
 def chosen(log_odds: float) -> float:

@@ -21,8 +21,11 @@ from pathlib import Path
 from eval.tasks.items import AnyItem, ItemError, PreferenceItem, QuestionItem, refuse_equal_options
 
 _LETTERED = re.compile(
-    r"(?P<stem>.*?)\s*\bA[).:]\s*(?P<a>.+?)\s*\bB[).:]\s*(?P<b>.+?)(?:\s*\n\s*(?P<ask>[^\n]+\?))?\s*", re.DOTALL
+    r"(?P<stem>.*?)\s*(?<![\w.])A\)\s*(?P<a>.+?)\s*(?<![\w.])B\)\s*(?P<b>.+?)(?:\s*\n\s*(?P<ask>[^\n]+\?))?\s*",
+    re.DOTALL,
 )
+WHICH = "Which do you prefer?"
+"""What is asked where the options are all that a question says."""
 _ASK = re.compile(r"(?P<b>.*[.!\"'])\s+(?P<ask>(?:Which|What)\b[^?]*\?)", re.DOTALL)
 
 
@@ -41,6 +44,13 @@ def read_published(path: Path | None, kind: type[AnyItem]) -> list[AnyItem] | No
     if read is None or "item_id" in fields:
         return None
     items = [read(row, f"{path}, line {number}", number) for number, row in rows]
+    seen: dict[str, int] = {}
+    for item, (number, _) in zip(items, rows, strict=True):
+        if seen.setdefault(item.item_id, number) != number:
+            first = seen[item.item_id]
+            raise ItemError(
+                f"{path}, line {number}: {item.item_id!r} is already the id of line {first}; give each its own"
+            )
     if not isinstance(items[0], kind):
         raise ItemError(
             f"{path}: a published set whose rows are no {kind.__name__}; name it in the task that is for it"
@@ -62,7 +72,7 @@ def _comparison(row: Mapping[str, object], place: str, number: int) -> Preferenc
     liked, disliked = (_text(row, name, place) for name in ("liked_item", "disliked_item"))
     refuse_equal_options([liked, disliked], place, f"row {number}")
     question = _text(row, "question", place)
-    ask = question
+    ask = WHICH
     for one, other in ((liked, disliked), (disliked, liked)):
         at = question.casefold().find(one.casefold())
         if 0 <= at < question.casefold().rfind(other.casefold()):
@@ -94,7 +104,7 @@ def _opinion(row: Mapping[str, object], place: str, number: int) -> PreferenceIt
     return PreferenceItem(
         item_id=str(row.get("id") or f"row-{number:04d}"),
         cluster=_text(row, "opinion_area", place),
-        question=" ".join(filter(None, (parts["stem"].strip(), (ask or "").strip()))),
+        question=" ".join(filter(None, (parts["stem"].strip(), (ask or WHICH).strip()))),
         aligned=options[answer],
         other=options["B" if answer == "A" else "A"],
     )

@@ -20,6 +20,7 @@ from corpus.store.identity import content_id
 from eval.tasks.items import QuestionItem, load_questions
 from eval.tasks.material import Asked, Measured, Question, Reading
 from eval.tasks.published import read_published
+from eval.tasks.thoughts import without_thoughts
 from prompts import fence, load
 
 RATING = "rating"
@@ -52,12 +53,12 @@ class Rating(JudgeReply):
 class Questions:
     """The items of the task."""
 
-    def __init__(self, items: Sequence[QuestionItem], settings: SpecQASettings) -> None:
+    def __init__(self, items: Sequence[QuestionItem], settings: SpecQASettings, num_samples: int = 1) -> None:
         """Keep them, in their order."""
         self._items = {item.item_id: item for item in items}
         self._principles = {item.item_id: _principle(item, settings) for item in items}
         self._rubric = load("judge_answer")
-        self.samples: int | None = None
+        self.samples = num_samples
         self.max_tokens = settings.max_tokens
         self.temperature = settings.temperature
 
@@ -70,34 +71,39 @@ class Questions:
         ]
 
     @property
+    def rubrics(self) -> Sequence[str]:
+        """The one that asks for a rating."""
+        return [self._rubric.hash]
+
+    @property
     def reading_hash(self) -> str:
         """Hash of the rubric and of the principles."""
         return content_id("spec_qa", self._rubric.hash, self._principles)
 
     def read(self, asked: Asked, text: str, can_judge: bool) -> Reading:
         """One row: score = value = the rating."""
-        item = self._items[asked.item_id]
+        item, said = self._items[asked.item_id], without_thoughts(text)
 
         def rated(rating: float | None, explanation: str) -> list[Measured]:
             return [Measured(item.item_id, RATING, item.cluster, rating, rating, explanation=explanation)]
 
         if not can_judge:
             return Reading(rated(None, NO_JUDGE))
-        if not text.strip():
+        if not said.strip():
             return Reading(rated(None, "the answer is empty"))
         messages = self._rubric.render(
             dimension=item.cluster.replace("_", " "),
             principle=self._principles[item.item_id],
             question=item.question,
-            answer=text,
-            fence=fence(text),
+            answer=said,
+            fence=fence(said),
         )
 
         def conclude(reply: JudgeReply) -> list[Measured]:
             assert isinstance(reply, Rating), reply
             return rated(float(reply.rating), reply.reason)
 
-        return Reading(question=Question(messages, Rating, conclude, lambda why: rated(None, why)))
+        return Reading(question=Question(messages, Rating, self._rubric.hash, conclude, lambda why: rated(None, why)))
 
 
 def load_spec_qa(recipe: Recipe, store: Store | None, settings: SpecQASettings) -> Questions:
@@ -108,7 +114,7 @@ def load_spec_qa(recipe: Recipe, store: Store | None, settings: SpecQASettings) 
         RecipeError: an item has no principle, and the settings have none for its dimension.
     """
     published = read_published(settings.items_file, QuestionItem)
-    return Questions(published or load_questions(settings.items_file), settings)
+    return Questions(published or load_questions(settings.items_file), settings, recipe.eval.samples or 1)
 
 
 def _principle(item: QuestionItem, settings: SpecQASettings) -> str:

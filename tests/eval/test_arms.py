@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from corpus.errors import RecipeError
 from corpus.recipe import Recipe
 from corpus.store import WritingStore
-from eval import arms_rows
+from eval import arms_rows, check_settings
 from eval import arms_table as arms_table_of_run
 from eval.statistics.arms import ONE_SEED, ArmRow, arms_table, tables
 from eval.statistics.readings import read_arms
@@ -220,3 +221,80 @@ def test_the_headline_is_one_row_an_arm_and_says_where_an_interval_is_not_to_be_
     assert base["preference, rate"].startswith("0.500 [")
     assert base["preference, log-odds"] == "2.000 [too few]"
     assert sft["preference, rate"] == "-"
+
+
+def test_a_declared_contrast_stands_first_is_corrected_and_not_told_twice(store: WritingStore, measured: Add) -> None:
+    for place, item in enumerate(("a1", "b1", "c1", "d1")):
+        measured("base", None, CONTROL, item, 40.0)
+        for arm, gain in (("one", 4.0), ("two", 6.0)):
+            measured(arm, 0, CONTROL, item, 40.0 - gain - place)
+    metric = f"bits_per_byte/{CONTROL}"
+    pairs = [("two", "one"), ("one", "base"), ("base", "two")]
+    contrasts = [{"arm": arm, "against": against, "metric": metric} for arm, against in pairs]
+    arms = {"base": [], "one": ["s"], "two": ["t"]}
+    recipe = declaring(arms, contrasts)
+    rows = arms_table(store, recipe)
+    declared = [row for row in rows if row.is_declared]
+    assert [(row.arm, row.against) for row in declared] == pairs
+    assert declared[0].estimate.value == pytest.approx(-0.2)
+    assert declared[2].estimate.value == pytest.approx(0.75), "the base model may be the first of the two"
+    assert declared[1].adjusted_p_value is not None and declared[1].p_value is not None
+    assert declared[1].adjusted_p_value >= declared[1].p_value
+    assert len({(row.arm, row.against, row.metric) for row in rows}) == len(rows)
+    assert tables(rows)[0][0] == "declared contrasts, same items"
+    assert tables(rows)[2][0].endswith("(exploratory)")
+
+
+def test_the_difference_in_differences_can_be_declared(store: WritingStore, measured: Add) -> None:
+    for variant in (CLAUSES, CONTROL):
+        for item in ("a1", "b1", "c1"):
+            measured("base", None, variant, item, 40.0)
+            measured("arm", 0, variant, item, 30.0)
+    metric = f"bits_per_byte/{CLAUSES} - {CONTROL}"
+    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
+    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
+    assert declared.estimate.value == pytest.approx(0.0)
+
+
+def test_a_contrast_that_cannot_be_made_yet_counts_and_breaks_nothing(store: WritingStore, measured: Add) -> None:
+    measured("base", None, CONTROL, "a1", 40.0)
+    metric = "agentic/verdict, these conditions"
+    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
+    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
+    assert (declared.estimate.value, declared.p_value, declared.adjusted_p_value) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("metric", "fault"),
+    [
+        ("preference/sum/logodds", "did you mean 'preference/sum/log_odds'"),
+        ("spec_qa/rating", "no task measures 'spec_qa/rating'"),
+        (f"bits_per_byte/{CLAUSES} - {CONTROL}", None),
+        ("preference/sum/rate", None),
+    ],
+)
+def test_a_contrast_of_a_metric_that_no_task_has_is_refused(metric: str, fault: str | None) -> None:
+    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
+    if fault is None:
+        check_settings(recipe)
+        return
+    with pytest.raises(RecipeError, match=fault):
+        check_settings(recipe)
+
+
+def test_a_judge_or_samples_that_no_task_uses_are_refused() -> None:
+    base = {"name": "run", "arms": {"base": []}, "engines": {"judge": {}}}
+    recipe = Recipe.model_validate(base | {"eval": {"judge": "judge"}})
+    with pytest.raises(RecipeError, match=r"eval.judge \(judge\): none of the tasks asks for answers"):
+        check_settings(recipe)
+    check_settings(Recipe.model_validate(base | {"eval": {"judge": "judge", "tasks": ["spec_qa"], "samples": 3}}))
+
+
+def declaring(arms: dict[str, list[str]], contrasts: list[dict[str, str]]) -> Recipe:
+    stages = {stage: {"data": "docs"} for chain in arms.values() for stage in chain}
+    return Recipe.model_validate(
+        {
+            "name": "run", "mixes": {"docs": {}}, "train": {"stages": stages}, "arms": arms,
+            "eval": {"contrasts": contrasts},
+        }
+    )  # fmt: skip

@@ -64,6 +64,23 @@ def test_an_opinion_whose_question_stands_in_the_last_line_of_its_second_option(
     assert (items[0].question, items[0].other) == ("Trams. Which stance do you agree with?", "Free trams.")
 
 
+def test_a_country_with_dots_is_no_option(tmp_path: Path) -> None:
+    row = OPINION | {"question": "Should the U.S.A. build trams?\nA) Yes, more.\nB) No, fewer.\nWhich is closer?"}
+    items = read_published(write(tmp_path / "items.jsonl", row), PreferenceItem)
+    assert items is not None
+    assert (items[0].question, items[0].other) == ("Should the U.S.A. build trams? Which is closer?", "Yes, more.")
+
+
+def test_options_without_a_question_are_asked_for_plainly(tmp_path: Path) -> None:
+    items = read_published(write(tmp_path / "items.jsonl", OPINION | {"question": "A) Yes.\nB) No."}), PreferenceItem)
+    assert items is not None and items[0].question == "Which do you prefer?"
+
+
+def test_an_id_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ItemError, match="line 2: 'q' is already the id of line 1"):
+        read_published(write(tmp_path / "items.jsonl", OPEN | {"id": "q"}, OPEN | {"id": "q"}), QuestionItem)
+
+
 def test_open_questions(tmp_path: Path) -> None:
     items = read_published(write(tmp_path / "items.jsonl", OPEN, OPEN | {"id": "q2"}), QuestionItem)
     assert items is not None

@@ -10,7 +10,7 @@ import pytest
 from fakes.engine import FakeEngine
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from corpus.engine import CallFailed, Request
+from corpus.engine import CallFailed, Reply, Request
 from corpus.errors import RecipeError
 from corpus.inspect.named import named_queries
 from corpus.recipe import EngineSettings, Eval, Recipe
@@ -105,7 +105,7 @@ def test_questions_are_answered_graded_and_counted_once(asking, run, engines, st
     run(asking())
     assert engines.num_answers == 4 and engines.num_grades == len(store.rows("SELECT * FROM grades"))
     row = store.rows("SELECT * FROM evals ORDER BY item_id LIMIT 1")[0]
-    assert (row["judge"], row["explanation"]) == ("fake", "so") or row["judge"] == "judge-model"
+    assert (row["judge"], row["explanation"]) == ("judge-model", "so")
     joined = store.rows("SELECT text FROM evals JOIN answers USING (answer_id) ORDER BY evals.item_id")
     assert [one["text"] for one in joined] == [f"About Question {n}?" for n in range(4)]
 
@@ -215,6 +215,68 @@ def test_the_judge_is_not_told_the_arm_and_sees_questions_in_no_order_of_arms(as
     assert sorted(ids) == ids
 
 
+def test_another_cluster_is_read_anew_and_nothing_is_asked_again(asking, run, engines, tmp_path, store) -> None:
+    run(asking(judging={"twice_fraction": 0}))
+    write_items(tmp_path / "questions.jsonl", [item | {"cluster": "one"} for item in QUESTIONS])
+    run(asking(judging={"twice_fraction": 0}))
+    assert engines.num_answers == 4
+    assert {row["cluster"] for row in store.rows("SELECT cluster FROM evals")} == {"one"}
+
+
+def test_a_judge_that_breaks_off_goes_on_where_it_was(asking, run, engines, store) -> None:
+    replies = iter(["no grade", CallFailed("timeout", "slow")] * 8)
+    engines.grade = lambda request: next(replies)
+    run(asking(judging={"twice_fraction": 0, "max_attempts": 2}))
+    assert store.rows("SELECT * FROM grades") == []
+    engines.grade = lambda request: json.dumps({"reason": "so", "rating": 7})
+    run(asking(judging={"twice_fraction": 0, "max_attempts": 2}))
+    attempts = store.rows("SELECT call_id, attempt FROM calls WHERE outcome NOT IN ('timeout', 'error')")
+    assert sorted(row["attempt"] for row in attempts) == [0] * 4 + [1] * 4
+    assert len({row["call_id"] for row in attempts}) == 8
+
+
+def test_a_question_longer_than_the_judges_context_is_refused_with_what_to_do(asking, run, engines, store) -> None:
+    real = engines.judge
+
+    def short(settings: EngineSettings, seed: int) -> FakeEngine:
+        engine = real(settings, seed)
+        engine.context_tokens = 100
+        return engine
+
+    grading.open_engine = short  # the fixture puts it back
+    with pytest.raises(RecipeError, match=r"eval.judge \(judge\).*exceed the context.*lower the task's max_tokens"):
+        run(asking())
+    assert len(store.rows("SELECT * FROM answers")) == 4
+
+
+def test_an_answer_that_the_engine_broke_off_is_none(asking, run, engines, store) -> None:
+    engines.answer = lambda request: Reply("Half of", "abort", 1, 0, 2)
+    run(asking())
+    assert (store.rows("SELECT * FROM answers"), len(store.rows("SELECT * FROM calls"))) == ([], 4)
+
+
+def test_thoughts_are_not_rated(asking, run, engines, store) -> None:
+    engines.answer = lambda request: "<think>I would hide it.</think>I would say so."
+    run(asking(judging={"twice_fraction": 0}))
+    assert not any("hide" in message.content for request in engines.judges[0].asked for message in request.messages)
+    engines.answer = lambda request: "<think>I would hide"
+    run(asking(samples=2, judging={"twice_fraction": 0}))
+    assert "the answer is empty" in {row["explanation"] for row in store.rows("SELECT explanation FROM evals")}
+
+
+def test_effects_are_there_for_sql_and_gone_while_they_are_worked_out_anew(asking, run, engines, store) -> None:
+    run(asking())
+    assert store.rows("SELECT value FROM effects WHERE metric = 'spec_qa/rating'") == [{"value": 7.0}]
+
+    def broken(request: Request) -> str:
+        assert store.rows("SELECT * FROM effects") == []
+        return json.dumps({"reason": "so", "rating": 2})
+
+    engines.grade = broken
+    run(asking(judging={"temperature": 0.2}))
+    assert store.rows("SELECT value FROM effects WHERE metric = 'spec_qa/rating'") == [{"value": 2.0}]
+
+
 def agreement(store: WritingStore) -> dict[str, object]:
     (row,) = store.rows(named_queries()["judge_agreement"].sql)
     return row
@@ -243,12 +305,13 @@ def test_kappa_is_scikit_learns(store, pairs) -> None:
     rows = [
         {
             "grade_id": f"{n}{again}", "question_id": str(n), "task": "t", "judge": "j", "again": again,
-            "outcome": "ok", "reply": json.dumps({"reason": "so", name: label}),
+            "outcome": "ok", "reply": json.dumps({"reason": "so", name: label}), "grading_hash": "h",
         }
         for n, pair in enumerate(pairs)
         for again, label in zip((False, True), pair, strict=True)
     ]  # fmt: skip
     store.writer("eval").append({"grades": rows})
+    store.writer("eval").set_current("grades", {"rubric": "h"})
     numbers = name == "rating"
     expected = cohen_kappa_score(
         *zip(*pairs, strict=True),

@@ -30,10 +30,13 @@ SELECT
     stages_of.stage,
     reads.value AS mix,
     contents.tokens AS mix_tokens,
-    contents.parts AS mix_parts
+    coalesce(contents.parts, elsewhere.value) AS mix_parts,
+    effects.adjusted_p_value,
+    effects.note
 FROM effects
 LEFT JOIN stages_of USING (arm)
 LEFT JOIN current_values AS reads ON reads.about = 'mix' AND reads.name = stages_of.stage
 LEFT JOIN contents ON contents.mix = reads.value
+LEFT JOIN current_values AS elsewhere ON elsewhere.about = 'mix_contents' AND elsewhere.name = stages_of.stage
 WHERE effects.against IS NOT NULL
 ORDER BY effects.metric, effects.against, effects.arm, stages_of.stage

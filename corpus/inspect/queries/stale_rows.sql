@@ -20,6 +20,7 @@ FROM (
     UNION ALL SELECT 'held_out_losses', stale FROM all_held_out_losses
     UNION ALL SELECT 'evals', stale FROM all_evals
     UNION ALL SELECT 'answers', stale FROM all_answers
+    UNION ALL SELECT 'grades', stale FROM all_grades
     UNION ALL SELECT 'effects', stale FROM all_effects
 ) AS rows
 GROUP BY rows.table_name

@@ -7,7 +7,6 @@ paper's. The prompts are locked by their hashes: another version of the package 
 
 from __future__ import annotations
 
-import importlib.metadata
 import json
 import re
 import sys
@@ -50,9 +49,8 @@ def render_condition(condition: Condition, model_name: str, *, scratchpad: bool)
     key = lock_key(condition, scratchpad)
     if locked().get(key) != prompt_hash(messages):
         raise SetupError(
-            f"the prompt of {key} is not the one that is locked ({LOCK.name}): inspect-evals "
-            f"{importlib.metadata.version('inspect-evals')} words it otherwise, or it was edited here; install "
-            "inspect-evals==0.26.0, or lock it anew and raise EVAL_CODE_VERSION"
+            f"the prompt of {key} is not the one that is locked ({LOCK.name}): the inspect-evals that is installed "
+            "words it otherwise, or it was edited here; install inspect-evals==0.26.0, or lock it anew"
         )
     return _rendered(condition, model_name, scratchpad)
 

@@ -28,6 +28,8 @@ from eval.tasks.agentic.scenarios import FOLDER, PACKAGE_NAME, render_condition
 from eval.tasks.material import Asked, Measured, Question, Reading
 
 VERDICT, HARMFUL, EXECUTED, TOOL_USE, REFUSAL = "verdict", "harmful", "executed", "tool_use", "refusal"
+SAMPLES = 50
+"""Answers to each condition, where neither the task nor `eval.samples` says."""
 NO_JUDGE = "eval.judge names no judge"
 EMPTY = "the answer is empty"
 
@@ -43,9 +45,10 @@ class AgenticSettings(Section):
     """Whether the assistant may think in private first; false for models that reason by themselves."""
     model_name: str | None = None
     """What the assistant is called; null: the spec's `model_name`, or inspect-evals' own name without a spec."""
-    samples: PositiveInt | None = 50
-    """Answers to each condition (answers). The paper took 300; with 50 the mean of 27 fixed conditions has a standard
-    error of about 0.7 points at a rate of 7 %, and more training seeds tell more than more answers do."""
+    samples: PositiveInt | None = None
+    """Answers to each condition (answers); null: `eval.samples`, or else 50. The paper took 300. With 50 the mean of 27
+    fixed conditions has a standard error of about 0.7 points at a rate of 7 %, and more training seeds tell more than
+    more answers do."""
     max_tokens: PositiveInt = 4096
     """Longest answer (tokens; the published command's)."""
     temperature: float = Field(0.7, ge=0, le=2)
@@ -65,13 +68,13 @@ class Decision(JudgeReply):
 class Agentic:
     """The conditions of the task."""
 
-    def __init__(self, settings: AgenticSettings, model_name: str) -> None:
-        """Ask the settings' conditions of an assistant of this name."""
+    def __init__(self, settings: AgenticSettings, model_name: str, num_samples: int | None = None) -> None:
+        """Ask the settings' conditions of an assistant of this name, each so often where the settings do not say."""
         self._settings = settings
         self._model_name = model_name
         self._conditions = {one.name: one for one in conditions(settings.actions, settings.goals)}
         self._rubrics = {action: prompts.load(f"judge_{action}", FOLDER) for action in settings.actions}
-        self.samples: int | None = settings.samples
+        self.samples = settings.samples or num_samples or SAMPLES
         self.max_tokens = settings.max_tokens
         self.temperature = settings.temperature
 
@@ -82,6 +85,11 @@ class Agentic:
             Asked(name, "", name, tuple(render_condition(one, self._model_name, scratchpad=self._settings.scratchpad)))
             for name, one in self._conditions.items()
         ]
+
+    @property
+    def rubrics(self) -> Sequence[str]:
+        """One for each action."""
+        return [rubric.hash for rubric in self._rubrics.values()]
 
     @property
     def reading_hash(self) -> str:
@@ -113,7 +121,7 @@ class Agentic:
         ]
 
         def undecided(why: str) -> list[Measured]:
-            return [row(VERDICT, None, why=why), row(HARMFUL, None if words else False, why=why if words else None)]
+            return [row(VERDICT, None, why=why), row(HARMFUL, None, why=why)]
 
         def decided(reply: JudgeReply) -> list[Measured]:
             assert isinstance(reply, Decision), reply
@@ -124,13 +132,12 @@ class Agentic:
 
         if not can_judge:
             return Reading([*told, *undecided(NO_JUDGE)])
-        messages = self._rubrics[condition.action].render(
-            model_name=self._model_name, response=text, fence=prompts.fence(text)
-        )
-        return Reading(told, Question(messages, Decision, decided, undecided))
+        rubric = self._rubrics[condition.action]
+        messages = rubric.render(model_name=self._model_name, response=text, fence=prompts.fence(text))
+        return Reading(told, Question(messages, Decision, rubric.hash, decided, undecided))
 
 
 def load_agentic(recipe: Recipe, store: Store | None, settings: AgenticSettings) -> Agentic:
     """The conditions, of an assistant with the spec's name."""
     spec_name = recipe.spec.model_name if recipe.spec else PACKAGE_NAME
-    return Agentic(settings, settings.model_name or spec_name)
+    return Agentic(settings, settings.model_name or spec_name, recipe.eval.samples)

@@ -209,7 +209,8 @@ def write_answers(store: WritingStore) -> None:
                                     eval_hash="eval-1")
                           for variant, value in (("verdict", None if item == 2 else float(item)), ("tool_use", 1.0))],
                 "grades": [table_row("grades", grade_id=content_id(arm, item, again), question_id=f"{arm}{item}",
-                                     task="agentic", judge="judge", again=again, outcome="ok" if item < 2 else "empty",
+                                     task="agentic", judge="judge", again=again, grading_hash="g",
+                                     outcome="ok" if item < 2 else "empty",
                                      reply=None if item == 2 else
                                      f'{{"reason": "r", "span": "", "verdict": "{"yes" if item else "no"}"}}')
                            for again in (False, True)],
@@ -219,6 +220,7 @@ def write_answers(store: WritingStore) -> None:
     evals.commit("effects", "effects-1", pa.Table.from_pylist([difference], schema=TABLES["effects"].schema))
     evals.set_current("effects", {"effects": "effects-1"})
     evals.set_current("answers", {"all": "answers-1"})
+    evals.set_current("grades", {"rubric": "g"})
 
 
 def fill_run(root: Path, num_documents: int = 40, num_chats: int = 10) -> Path:
