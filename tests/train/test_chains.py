@@ -271,3 +271,28 @@ def test_an_unusual_learning_rate_is_told(make_recipe, tmp_path, lora, rate, is_
     notes = Notes()
     train(recipe, tmp_path / "run", ["midtrain"], notes)
     assert any("learning_rate of" in note for note in notes.notes) is is_told
+
+
+def test_arms_differ_in_what_came_before_and_in_nothing_else(recipe, tmp_path):
+    """The same rows in the same order, the same settings, base and template: else it is not reading that differs."""
+    fill_run(tmp_path / "run")
+    train(recipe, tmp_path / "run", None)
+    manifests = [
+        read_manifest(tmp_path / "run" / "checkpoints" / chain / "seed-0") for chain in ("sft", "midtrain+sft")
+    ]
+    differing = {key for key in manifests[0].keys() | manifests[1].keys() if manifests[0][key] != manifests[1][key]}
+    what_came_before = {"chain", "parent", "parent_manifest_hash", "stage_hash"}
+    what_came_of_it = {"checkpoint", "first_loss", "last_loss", "files", "seconds"}
+    assert differing <= what_came_before | what_came_of_it
+    columns = "step, tokens, target_tokens, learning_rate"
+    steps = [
+        open_reader(tmp_path / "run").rows(
+            f"SELECT {columns} FROM steps WHERE chain = '{chain}' AND stage = 'sft' ORDER BY step"
+        )
+        for chain in ("sft", "midtrain+sft")
+    ]
+    assert steps[0] == steps[1] and steps[0]
+    totals = open_reader(tmp_path / "run").rows("SELECT chain, tokens, target_tokens, updates FROM stages")
+    assert {row["chain"] for row in totals} == {"sft", "midtrain", "midtrain+sft"}, (
+        "what each arm cost stands beside it"
+    )
