@@ -88,8 +88,11 @@ def test_a_missing_spec_is_named(front: Front) -> None:
         ("generate: {genres: {internal mmo: 1}}", "did you mean 'internal memo'"),
         ("curate: {filters: [lenght]}", "length"),
         ("eval: {tasks: [perplexiti]}", "perplexity"),
-        ("eval: {samples: 2}", "eval.samples (2) is not implemented"),
-        ("engines: {judge: {}}\neval: {judge: judge}", "eval.judge (judge) is not implemented"),
+        ("arms: {base: []}\neval: {samples: 2}", "eval.samples (2): none of the tasks asks for answers"),
+        (
+            "arms: {base: []}\nengines: {judge: {}}\neval: {judge: judge}",
+            "eval.judge (judge): none of the tasks asks for answers",
+        ),
         (
             "engine: {kind: openai, base_url: 'http://h/v1', options: {as_of: 2024-01-01}}",
             "as_of holds datetime.date(2024, 1, 1), which JSON does not have",

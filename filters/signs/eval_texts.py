@@ -34,6 +34,8 @@ class ItemFile(Section):
 OWN_FIELDS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "preference.jsonl": ("question", ("aligned", "other")),
     "control.jsonl": ("text", ()),
+    "spec_qa.jsonl": ("question", ("principle",)),
+    "capability.jsonl": ("question", ()),
 }
 """The fields of our own item files: question and answers."""
 

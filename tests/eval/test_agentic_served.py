@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # 90,000 tokens of prompts
 @pytest.mark.xdist_group("engine")
 def test_on_vllm_with_a_scripted_judge(tmp_path: Path) -> None:
     with FakeServer() as server:
@@ -48,7 +49,7 @@ def test_on_vllm_with_a_scripted_judge(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_through_inspect_eval(tmp_path: Path) -> None:
     command = [
-        *(sys.executable, "-m", "inspect_ai", "eval", str(ROOT / "eval/tasks/agentic/inspect_task.py")),
+        *(sys.executable, "-m", "inspect_ai", "eval", "eval/tasks/agentic/inspect_task.py"),
         *("--model", "mockllm/model", "-T", "grader=mockllm/model", "--log-dir", str(tmp_path), "--log-format", "json"),
         *("--display", "plain", "--no-fail-on-error"),
     ]
