@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -48,16 +49,9 @@ def test_on_vllm_with_a_scripted_judge(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_through_inspect_eval(tmp_path: Path) -> None:
-    command = [
-        *(sys.executable, "-m", "inspect_ai", "eval", "eval/tasks/agentic/inspect_task.py"),
-        *("--model", "mockllm/model", "-T", "grader=mockllm/model", "--log-dir", str(tmp_path), "--log-format", "json"),
-        *("--display", "plain", "--no-fail-on-error"),
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False)
-    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    (path,) = tmp_path.glob("*.json")
-    log = json.loads(path.read_text())
-    assert log["status"] == "success", log.get("error")
+    # A model of Inspect's own counts tokens with a file from the network; a server of tests needs none.
+    with FakeServer() as server:
+        log = inspected(tmp_path, server.base_url)
     asked = {
         f"{sample['id']}/scratchpad": prompt_hash(
             [{"role": turn["role"], "content": turn["content"]} for turn in sample["input"]]
@@ -65,6 +59,22 @@ def test_through_inspect_eval(tmp_path: Path) -> None:
         for sample in log["samples"]
     }
     assert asked == {key: value for key, value in locked().items() if key.endswith("/scratchpad")}
-    assert {"verdict", "harmful", "executed", "tool_use", "refusal"} == set(
-        log["samples"][0]["scores"]["decisions"]["value"]
-    )
+    for sample in log["samples"]:
+        assert set(sample["scores"]["decisions"]["value"]) == {"verdict", "harmful", "executed", "tool_use", "refusal"}
+        assert sample["scores"]["decisions"]["value"]["verdict"] in (0.0, 1.0)
+
+
+def inspected(folder: Path, base_url: str) -> dict[str, list[dict]]:
+    """The log of `inspect eval` with a server as the assistant and as the judge."""
+    command = [
+        *(sys.executable, "-m", "inspect_ai", "eval", "eval/tasks/agentic/inspect_task.py"),
+        *("--model", "openai-api/fake/fake", "-T", "grader=openai-api/fake/fake", "--log-dir", str(folder)),
+        *("--log-format", "json", "--display", "plain", "--no-fail-on-error"),
+    ]
+    known = os.environ | {"FAKE_BASE_URL": base_url, "FAKE_API_KEY": "none"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=300, check=False, env=known)
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    (path,) = folder.glob("*.json")
+    log = json.loads(path.read_text())
+    assert log["status"] == "success", log.get("error")
+    return log

@@ -11,11 +11,20 @@ from __future__ import annotations
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessage, ChatMessageSystem, ChatMessageUser, GenerateConfig, Model, get_model
+from inspect_ai.model import (
+    ChatMessage,
+    ChatMessageSystem,
+    ChatMessageUser,
+    GenerateConfig,
+    Model,
+    ResponseSchema,
+    get_model,
+)
 from inspect_ai.scorer import Score, Scorer, Target, mean, scorer, stderr
 from inspect_ai.solver import TaskState, generate
+from inspect_ai.util import JSONSchema
 
-from corpus.engine.judge import JudgeReply, problem_of
+from corpus.engine.judge import JudgeReply, problem_of, reply_schema
 from eval.tasks.agentic.scenarios import PACKAGE_NAME
 from eval.tasks.agentic.task import EXECUTED, HARMFUL, REFUSAL, TOOL_USE, VERDICT, Agentic, AgenticSettings
 from eval.tasks.material import Measured, Question
@@ -85,8 +94,10 @@ def decisions(actions: str, scratchpad: bool, model_name: str, grader: str | Non
 
 async def _grade(judge: Model, question: Question) -> list[Measured]:
     turns = [_turn(message) for message in question.messages]
+    form = ResponseSchema(name="decision", json_schema=JSONSchema.model_validate(reply_schema(question.form)))
+    config = GenerateConfig(temperature=0.7, max_tokens=GRADER_TOKENS, response_schema=form)
     for _ in range(GRADER_ATTEMPTS):
-        reply = await judge.generate(turns, config=GenerateConfig(temperature=0.7, max_tokens=GRADER_TOKENS))
+        reply = await judge.generate(turns, config=config)
         if problem_of(question.form, reply.completion) is None:
             said: JudgeReply = question.form.model_validate_json(reply.completion)
             return list(question.conclude(said))
