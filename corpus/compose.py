@@ -65,10 +65,12 @@ class Composer:
     def clause_document(self, clause_id: str, genre: str, nth: int, variant: int, round_number: int) -> Brief:
         """A document on a clause, about the genre card's `nth` idea; when those are used up, they come again."""
         card = self._cards[genre]
-        idea = compose_idea(card, nth, self._recipe.seed, self._model_name)
+        idea, subject = compose_idea(card, nth, self._recipe.seed, self._model_name), Subject((clause_id,))
+        quotes = self._settings.small_model_quotes
+        opening = f"{idea.opening} {self._shown.words_of(clause_id)}" if quotes else idea.opening
         return self._document(
-            Subject((clause_id,)), card, idea.text, idea.length_fraction,
-            opening=idea.opening, variant=nth // num_ideas(card) * self._settings.variants + variant,
+            subject, card, idea.text, idea.length_fraction,
+            opening=opening, variant=nth // num_ideas(card) * self._settings.variants + variant,
             seat=f"{clause_id} {nth}", round_number=round_number,
         )  # fmt: skip
 

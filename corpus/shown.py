@@ -67,6 +67,10 @@ class Shown:
             return "\n".join(f"- {each.text} {each.explanation}" for each in chosen)
         return "\n\n".join(clause_text(self._clauses[clause_id]) for clause_id in about.clause_ids)
 
+    def words_of(self, clause_id: str) -> str:
+        """A clause's words on one line, without the label that prompts put before them: to be quoted."""
+        return " ".join(self._clauses[clause_id].text.split())
+
     def context(self, about: About) -> str:
         """The examples and commentary that stand with a clause; nothing for assertions, whose excerpt has them."""
         if about.assertion_ids:

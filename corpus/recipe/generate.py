@@ -60,6 +60,9 @@ class Generate(Section):
     small_model: bool = False
     """For models too small for long guidance: a short prompt, and every text is one paragraph; a document goes on from
     its idea's situation. A server has to know `continue_final_message` and `min_tokens`, as vLLM's own does."""
+    small_model_quotes: bool = False
+    """Whether a small model's document has its clause, word for word, after its idea's situation, and goes on from
+    there: a model too small to keep to a clause still says what the spec says. The words are part of the document."""
     plan: bool = False
     """Whether a document's reply begins with a plan of it, between tags; for models that keep to tags."""
     rewrite: bool = False
@@ -111,6 +114,12 @@ class Generate(Section):
         for key, value in asked.items():
             if self.small_model and value:
                 raise ValueError(f"{key}: a small model keeps to no tags; leave out {key} or small_model")
+        return self
+
+    @model_validator(mode="after")
+    def _quotes(self) -> Generate:
+        if self.small_model_quotes and not (self.small_model and self.outline == "clauses"):
+            raise ValueError("small_model_quotes: quotes are for small_model with outline: clauses; leave it out")
         return self
 
     @model_validator(mode="after")

@@ -102,3 +102,8 @@ def test_a_small_models_document_goes_on_from_the_situation_and_is_one_paragraph
     }  # fmt: skip
     assert all(str(sampling(brief)["opening"]) in brief.idea for brief in opened)
     assert {json.dumps(sampling(brief)["stop"]) for brief in opened} == {'["\\n\\n"]'}
+    quoting = briefs(tmp_path, small_model=True, small_model_quotes=True)
+    assert len({str(sampling(brief)["opening"]) for brief in quoting}) > len(
+        {str(sampling(brief)["opening"]) for brief in opened}
+    ), "the clause is in it"
+    assert all(str(sampling(brief)["opening"]).startswith(("A mate", "A cook", "A boy")) for brief in quoting)

@@ -143,3 +143,8 @@ def test_a_date_is_a_date_whatever_a_library_makes_of_it_elsewhere(tmp_path, mon
     recipe.write_text("name: test\n")
     with pytest.raises(RecipeError, match="which JSON does not have"):
         load_recipe(recipe, ["engine.options.as_of=2024-01-01"])
+
+
+def test_quotes_are_for_small_models_alone(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="small_model_quotes: quotes are for small_model"):
+        load_recipe(write(tmp_path, GOOD + "generate: {small_model_quotes: true}\n"))
