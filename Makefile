@@ -70,6 +70,7 @@ bench: $(READY)  ## the figures of docs/benchmarks.md, in three hours or so (est
 	$(BIN)/python benchmarks/train_speed.py --full
 	$(BIN)/python benchmarks/train_growth.py rows
 	$(BIN)/python benchmarks/train_growth.py plan
+	$(BIN)/python benchmarks/eval_speed.py
 
 clean:  ## the environment and what the tools left
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
