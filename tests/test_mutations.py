@@ -166,7 +166,7 @@ MUTATIONS = {
         "sums[item] = difference", "eval/test_significance.py", "flip_together",
     ),
     "grades kept without the rubric": (
-        "eval/grading.py", "list(question.messages), reply_schema", "list(question.messages)[:1], reply_schema",
+        "eval/grading.py", "list(question.messages), _schema", "list(question.messages)[:1], _schema",
         "eval/test_sampled.py", "another_principle",
     ),
     "answers kept without the prompt": (

@@ -8,7 +8,7 @@ interval of the difference stays above minus the margin (non-inferiority).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pydantic import Field, PositiveInt
@@ -20,7 +20,7 @@ from corpus.store.identity import content_id
 from eval.scoring.chat import render_prompt
 from eval.scoring.continuations import Scored, score_continuations
 from eval.tasks.items import KnowledgeItem, item_hash, load_knowledge
-from eval.tasks.material import Measured
+from eval.tasks.material import ById, Measured
 from prompts import Message
 
 if TYPE_CHECKING:
@@ -42,23 +42,13 @@ class CapabilitySettings(Section):
     """Tokens of one forward pass (tokens); as the task `preference`'s."""
 
 
-class Knowledge:
+class Knowledge(ById[KnowledgeItem]):
     """The items of the task."""
 
     def __init__(self, items: Sequence[KnowledgeItem], settings: CapabilitySettings) -> None:
         """Keep them, in their order."""
-        self._items = {item.item_id: item for item in items}
+        super().__init__({item.item_id: item for item in items})
         self._settings = settings
-
-    @property
-    def item_ids(self) -> Sequence[str]:
-        """Ids as in the item file."""
-        return list(self._items)
-
-    @property
-    def clusters(self) -> Mapping[str, str]:
-        """The cluster of each item."""
-        return {item_id: item.cluster for item_id, item in self._items.items()}
 
     @property
     def content_hash(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from corpus.engine.judge import JudgeReply
 from prompts import Message
@@ -38,6 +38,35 @@ class Measured:
     """Why there is no score; with a judge's score, its reason."""
     judge: str | None = None
     """The model that judged; None where a rule or a log-probability did."""
+
+
+class HasCluster(Protocol):
+    """What items of every kind have."""
+
+    @property
+    def cluster(self) -> str:
+        """Items of one cluster are not independent of each other."""
+
+
+AnyItem = TypeVar("AnyItem", bound=HasCluster)
+
+
+class ById(Generic[AnyItem]):
+    """Items by their ids, in their order."""
+
+    def __init__(self, items: Mapping[str, AnyItem]) -> None:
+        """Keep them."""
+        self._items = items
+
+    @property
+    def item_ids(self) -> Sequence[str]:
+        """Each item's id, in the order in which they are measured."""
+        return list(self._items)
+
+    @property
+    def clusters(self) -> Mapping[str, str]:
+        """The cluster of each item, by its id."""
+        return {item_id: item.cluster for item_id, item in self._items.items()}
 
 
 class Scored(Protocol):

@@ -7,7 +7,7 @@ the spec says gains more on the clauses than on the control.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING, cast
@@ -20,7 +20,7 @@ from corpus.store import Store
 from corpus.store.identity import content_id, draw
 from eval.scoring.continuations import text_bits
 from eval.tasks.items import load_control
-from eval.tasks.material import Measured
+from eval.tasks.material import ById, Measured
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -51,34 +51,24 @@ class Text:
     text: str
 
 
-class Texts:
+class Texts(ById[Text]):
     """The texts of the task."""
 
     def __init__(self, texts: Sequence[Text], settings: PerplexitySettings) -> None:
         """Keep them, in their order."""
-        self._texts: Mapping[str, Text] = {text.item_id: text for text in texts}
+        super().__init__({text.item_id: text for text in texts})
         self._settings = settings
-
-    @property
-    def item_ids(self) -> Sequence[str]:
-        """Ids of documents, clauses and control texts."""
-        return list(self._texts)
-
-    @property
-    def clusters(self) -> Mapping[str, str]:
-        """The cluster of each text."""
-        return {item_id: item.cluster for item_id, item in self._texts.items()}
 
     @property
     def content_hash(self) -> str:
         """Hash of the texts with their kinds and clusters."""
-        return content_id("texts", *([t.item_id, t.variant, t.cluster, t.text] for t in self._texts.values()))
+        return content_id("texts", *([t.item_id, t.variant, t.cluster, t.text] for t in self._items.values()))
 
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item_ids: Sequence[str]
     ) -> list[Measured]:
         """One row a text: score = bits, weight = bytes, value = bits per byte."""
-        texts = [self._texts[item_id] for item_id in item_ids]
+        texts = [self._items[item_id] for item_id in item_ids]
         bits = text_bits(
             model,
             tokenizer,

@@ -23,7 +23,7 @@ from eval.scoring.chat import render_prompt
 from eval.scoring.continuations import Scored, score_continuations
 from eval.tasks.choices import READER_VERSION, read_choice
 from eval.tasks.items import PreferenceItem, item_hash, load_preference
-from eval.tasks.material import Asked, Measured, Question, Reading
+from eval.tasks.material import Asked, ById, Measured, Question, Reading
 from eval.tasks.published import read_published
 from eval.tasks.thoughts import without_thoughts
 from prompts import fence, load
@@ -81,29 +81,19 @@ def first_of_each_cluster(items: Sequence[PreferenceItem], count: int | None) ->
     return first
 
 
-class Choices:
+class Choices(ById[PreferenceItem]):
     """The items of the task: scored by log-probability, and answered."""
 
     def __init__(self, items: Sequence[PreferenceItem], settings: PreferenceSettings, num_samples: int = 1) -> None:
         """Keep them, in their order."""
         asked = first_of_each_cluster(items, settings.max_items_per_cluster)
-        self._items = {item.item_id: item for item in asked}
+        super().__init__({item.item_id: item for item in asked})
         self._settings = settings
         self._prompt = load(settings.prompt)
         self._rubric = load("judge_choice")
         self.samples = num_samples
         self.max_tokens = settings.max_tokens
         self.temperature = settings.temperature
-
-    @property
-    def item_ids(self) -> Sequence[str]:
-        """Ids as in the item file."""
-        return list(self._items)
-
-    @property
-    def clusters(self) -> Mapping[str, str]:
-        """The cluster of each item."""
-        return {item_id: item.cluster for item_id, item in self._items.items()}
 
     @property
     def content_hash(self) -> str:

@@ -10,9 +10,13 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from corpus.recipe import Mix, Recipe, StageSettings, Train
+from corpus.recipe import EngineSettings, Eval, Mix, Recipe, StageSettings, Train
+from corpus.stage import Silent
 from corpus.store import WritingStore, open_writer
 from corpus.store.schema import TABLES
+from eval import answering, grading
+from eval.evaluate import EvalReport, evaluate_missing
+from tests.eval.sampling import QUESTIONS, Engines, write_items
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -92,3 +96,38 @@ def add_rows(store: WritingStore) -> Callable[..., None]:
         store.writer(TABLES[table].writers[0]).append({table: [{**empty, **row} for row in rows]})
 
     return append
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
+    made = Engines()
+    monkeypatch.setattr(answering, "open_engine", made.arm)
+    monkeypatch.setattr(grading, "open_engine", made.judge)
+    return made
+
+
+@pytest.fixture
+def asking(recipe: Recipe, tmp_path: Path) -> Callable[..., Recipe]:
+    """A recipe with the base arm alone that samples; the judge is an engine of it."""
+    items = write_items(tmp_path / "questions.jsonl", QUESTIONS)
+
+    def make(**changes: object) -> Recipe:
+        settings = {"tasks": [{"spec_qa": {"items_file": items}}], "judge": "judge"} | changes
+        engines = {} if settings["judge"] is None else {"judge": EngineSettings(model="judge-model")}
+        return recipe.model_copy(
+            update={"arms": {"base": []}, "eval": Eval.model_validate(settings), "engines": engines}
+        )
+
+    return make
+
+
+@pytest.fixture
+def run(
+    store: WritingStore, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[Recipe], EvalReport]:
+    def evaluate(recipe: Recipe) -> EvalReport:
+        return evaluate_missing(
+            recipe, store, None, Silent(), lambda *_: (model, tokenizer), lambda *_: EngineSettings()
+        )
+
+    return evaluate

@@ -34,7 +34,7 @@ def test_only_reserved_documents_that_are_curated_are_read(store: WritingStore, 
     before_curation = load_texts(recipe, store, PerplexitySettings())
     assert not set(before_curation.item_ids) & set(RESERVED)
     curate_all(store)
-    texts = load_texts(recipe, store, PerplexitySettings())._texts
+    texts = load_texts(recipe, store, PerplexitySettings())._items
     assert {item_id for item_id, text in texts.items() if text.variant == DOCUMENTS} == set(RESERVED[:3])
     assert texts[RESERVED[0]].cluster == RESERVED[0]
     assert texts[RESERVED[1]].cluster == "clause-1"
@@ -69,7 +69,7 @@ def test_held_out_rules_and_values_are_read_and_nothing_else_of_the_spec(
             },
         )  # fmt: skip
     store.writer("corpus").set_current("clauses", {"spec": "p"})
-    texts = load_texts(recipe, store, PerplexitySettings())._texts.values()
+    texts = load_texts(recipe, store, PerplexitySettings())._items.values()
     assert [(text.item_id, text.cluster) for text in texts if text.variant == CLAUSES] == [
         ("a", "Honesty"),
         ("b", "Care"),
@@ -95,7 +95,7 @@ def test_clauses_are_clustered_at_the_first_level_where_their_headings_differ(
         about = {"split": "held_out", "kind": "rule", "text": "A rule.", "pass_hash": "p"}
         add_rows("clauses", about | {"clause_id": str(ordinal), "ordinal": ordinal, "path": path})
     store.writer("corpus").set_current("clauses", {"spec": "p"})
-    texts = load_texts(recipe, store, PerplexitySettings())._texts.values()
+    texts = load_texts(recipe, store, PerplexitySettings())._items.values()
     assert [text.cluster for text in texts if text.variant == CLAUSES] == clusters
 
 

@@ -3,99 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from fakes.engine import FakeEngine
-from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from corpus.engine import CallFailed, Reply, Request
 from corpus.errors import RecipeError
 from corpus.inspect.named import named_queries
-from corpus.recipe import EngineSettings, Eval, Recipe
-from corpus.stage import Silent
 from corpus.store import WritingStore
-from eval import answering, grading
-from eval.evaluate import EvalReport, evaluate_missing
-
-QUESTIONS = [
-    {"item_id": f"q{n}", "cluster": f"d{n % 2}", "question": f"Question {n}?", "principle": f"Principle {n}."}
-    for n in range(4)
-]
-CHOICES = [
-    {"item_id": f"p{n}", "cluster": f"c{n}", "question": f"Which {n}?", "aligned": f"The one {n}.", "other": f"No {n}."}
-    for n in range(3)
-]
-
-
-class Engines:
-    """Stands for vLLM and for the judge, and remembers what each was asked."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[Request], object] = lambda request: f"About {request.messages[-1].content}"
-        self.grade: Callable[[Request], object] = lambda request: json.dumps({"reason": "so", "rating": 7})
-        self.arms: list[FakeEngine] = []
-        self.judges: list[FakeEngine] = []
-
-    def arm(self, settings: EngineSettings, seed: int) -> FakeEngine:
-        self.arms.append(FakeEngine(lambda request: self.answer(request)))
-        return self.arms[-1]
-
-    def judge(self, settings: EngineSettings, seed: int) -> FakeEngine:
-        self.judges.append(FakeEngine(lambda request: self.grade(request)))
-        return self.judges[-1]
-
-    @property
-    def num_answers(self) -> int:
-        return sum(len(engine.asked) for engine in self.arms)
-
-    @property
-    def num_grades(self) -> int:
-        return sum(len(engine.asked) for engine in self.judges)
-
-
-@pytest.fixture
-def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
-    made = Engines()
-    monkeypatch.setattr(answering, "open_engine", made.arm)
-    monkeypatch.setattr(grading, "open_engine", made.judge)
-    return made
-
-
-def write_items(path: Path, items: list[dict[str, str]]) -> Path:
-    path.write_text("".join(json.dumps(item) + "\n" for item in items))
-    return path
-
-
-@pytest.fixture
-def asking(recipe: Recipe, tmp_path: Path) -> Callable[..., Recipe]:
-    """A recipe with the base arm alone that samples; the judge is an engine of it."""
-    items = write_items(tmp_path / "questions.jsonl", QUESTIONS)
-
-    def make(**changes: object) -> Recipe:
-        settings = {"tasks": [{"spec_qa": {"items_file": items}}], "judge": "judge"} | changes
-        engines = {} if settings["judge"] is None else {"judge": EngineSettings(model="judge-model")}
-        return recipe.model_copy(
-            update={"arms": {"base": []}, "eval": Eval.model_validate(settings), "engines": engines}
-        )
-
-    return make
-
-
-@pytest.fixture
-def run(
-    store: WritingStore, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
-) -> Callable[[Recipe], EvalReport]:
-    def evaluate(recipe: Recipe) -> EvalReport:
-        served = lambda recipe, one, folder: EngineSettings()  # noqa: E731
-        return evaluate_missing(recipe, store, None, Silent(), lambda *_: (model, tokenizer), served)
-
-    return evaluate
-
-
-def value(report: EvalReport, metric: str) -> float | None:
-    return next(row.estimate.value for row in report.arms if row.metric == metric and row.against is None)
+from tests.eval.sampling import QUESTIONS, value, write_items
 
 
 def test_questions_are_answered_graded_and_counted_once(asking, run, engines, store) -> None:
@@ -236,14 +151,7 @@ def test_a_judge_that_breaks_off_goes_on_where_it_was(asking, run, engines, stor
 
 
 def test_a_question_longer_than_the_judges_context_is_refused_with_what_to_do(asking, run, engines, store) -> None:
-    real = engines.judge
-
-    def short(settings: EngineSettings, seed: int) -> FakeEngine:
-        engine = real(settings, seed)
-        engine.context_tokens = 100
-        return engine
-
-    grading.open_engine = short  # the fixture puts it back
+    engines.judge_context = 100
     with pytest.raises(RecipeError, match=r"eval.judge \(judge\).*exceed the context.*lower the task's max_tokens"):
         run(asking())
     assert len(store.rows("SELECT * FROM answers")) == 4
@@ -322,71 +230,7 @@ def test_kappa_is_scikit_learns(store, pairs) -> None:
 
 
 def test_a_prompt_longer_than_the_context_is_refused_before_anything_is_asked(asking, run, engines, store) -> None:
-    real = engines.arm
-
-    def short(settings: EngineSettings, seed: int) -> FakeEngine:
-        engine = real(settings, seed)
-        engine.context_tokens = 100
-        return engine
-
-    answering.open_engine = short  # the fixture puts it back
+    engines.arm_context = 100
     with pytest.raises(RecipeError, match=r"spec_qa.*exceed the context.*raise eval.engine.options.max_model_len"):
         run(asking())
     assert engines.num_answers == 0
-
-
-def test_sampled_preferences_are_read_by_rule_and_then_by_the_judge(asking, run, engines, store, tmp_path) -> None:
-    items = write_items(tmp_path / "choices.jsonl", CHOICES)
-    said = {"Which 0?": "The one 0.", "Which 1?": "Neither, if I may.", "Which 2?": "I rather like the first."}
-    engines.answer = lambda request: next(a for q, a in said.items() if q in request.messages[-1].content)
-
-    def grade(request: Request) -> str:
-        choice = "neither" if "Neither" in request.messages[-1].content.split("=" * 16)[1] else "first"
-        return json.dumps({"reason": "it says so", "choice": choice})
-
-    engines.grade = grade
-    task = {"preference": {"items_file": items, "sampled": True}}
-    report = run(asking(tasks=[task], judging={"twice_fraction": 0}))
-    rows = store.rows("SELECT item_id, variant, answer, judge FROM evals WHERE variant LIKE '%sampled' ORDER BY ALL")
-    assert [(row["item_id"], row["variant"], row["answer"]) for row in rows] == [
-        ("p0", "aligned_first/sampled", "aligned"),
-        ("p0", "aligned_second/sampled", "aligned"),
-        ("p1", "aligned_first/sampled", None),
-        ("p1", "aligned_second/sampled", None),
-        ("p2", "aligned_first/sampled", "aligned"),
-        ("p2", "aligned_second/sampled", "other"),
-    ]
-    assert [row["judge"] is not None for row in rows] == [False, False, True, True, True, True]
-    assert value(report, "preference/sampled/decided") == pytest.approx(2 / 3)
-    assert value(report, "preference/sampled/rate") == pytest.approx(0.75)
-    assert value(report, "preference/sampled/order_consistency") == pytest.approx(0.5)
-
-
-def test_one_that_always_takes_the_first_has_a_rate_of_a_half_and_no_consistency(
-    asking, run, engines, tmp_path
-) -> None:
-    items = write_items(tmp_path / "choices.jsonl", CHOICES)
-    engines.answer = lambda request: next(
-        line.removeprefix("* ") for line in request.messages[-1].content.split("\n") if line.startswith("* ")
-    )
-    report = run(asking(tasks=[{"preference": {"items_file": items, "sampled": True}}]))
-    assert value(report, "preference/sampled/rate") == 0.5
-    assert value(report, "preference/sampled/order_consistency") == 0.0
-    assert value(report, "preference/sampled/decided") == 1.0
-
-
-def test_an_oracle_has_a_rate_of_one(asking, run, engines, tmp_path) -> None:
-    items = write_items(tmp_path / "choices.jsonl", CHOICES)
-    engines.answer = lambda request: next(
-        line.removeprefix("* ") for line in request.messages[-1].content.split("\n") if "The one" in line
-    )
-    report = run(asking(tasks=[{"preference": {"items_file": items, "sampled": True}}]))
-    assert value(report, "preference/sampled/rate") == value(report, "preference/sampled/order_consistency") == 1.0
-    assert engines.num_grades == 0
-
-
-def test_a_user_adds_a_task_with_a_file_and_a_line(asking, run, engines, tmp_path) -> None:
-    items = write_items(tmp_path / "choices.jsonl", CHOICES)
-    tasks = ["preference", {"mine": {"kind": "preference", "items_file": items}}]
-    report = run(asking(tasks=tasks, judge=None))
-    assert {"preference/sum/rate", "mine/sum/rate"} <= {row.metric for row in report.arms}

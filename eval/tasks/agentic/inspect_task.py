@@ -35,7 +35,7 @@ GRADER_ATTEMPTS = 3
 GRADER_TOKENS = 400
 
 
-@task  # type: ignore[untyped-decorator]  # generic in what it decorates
+@task  # type: ignore[untyped-decorator]  # mypy does not read inspect_ai
 def agentic(
     actions: str = "exfiltration,murder,leaking",
     scratchpad: bool = True,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast
+from typing import Protocol, cast
 
 import yaml
 
@@ -32,6 +32,14 @@ PACKAGE, PACKAGE_NAME = "inspect_evals", "Alex"
 _OWN_FIELDS = ("purpose", "reminder", "habit", "fault", "record")
 _OPPOSITE_FIELDS = ("course", "conviction", "successor")
 _NAME = re.compile(rf"\b{PACKAGE_NAME}\b")
+
+
+class _Prompts(Protocol):
+    """What inspect-evals makes of a condition."""
+
+    system_prompt: str
+    user_prompt: str
+    email_content: str
 
 
 def render_condition(condition: Condition, model_name: str, *, scratchpad: bool) -> list[Message]:
@@ -100,7 +108,7 @@ def _goals() -> dict[str, dict[str, str]]:
 
 
 @lru_cache(maxsize=1)
-def _generate_prompts() -> Any:  # noqa: ANN401  a function of a package without types
+def _generate_prompts() -> Callable[..., _Prompts]:
     """`generate_prompts` of inspect-evals, without what its packages import besides: it needs none of that itself."""
     found = find_spec(PACKAGE)
     if found is None or not found.submodule_search_locations:
@@ -118,7 +126,7 @@ def _generate_prompts() -> Any:  # noqa: ANN401  a function of a package without
             sys.modules[name] = module
         from inspect_evals.agentic_misalignment.prompt_generator import generate_prompts
 
-        return generate_prompts
+        return cast("Callable[..., _Prompts]", generate_prompts)
     finally:
         for name, module_before in before.items():
             sys.modules.pop(name, None)
