@@ -20,6 +20,11 @@ EXTRA_TOKENS = 400
 """What a plan or a critique may take beside the document (tokens; ours)."""
 _PARAGRAPH: dict[str, object] = {"stop": ["\n\n"], "min_tokens": 50}
 """A text of one paragraph ends at the first blank line, but for one that comes early: after a title, say."""
+_SENTENCE: dict[str, object] = {
+    "stop": ["\n", *(f"{mark} " for mark in (".", "!", "?", '."', '!"', '?"'))], "keeps_stop": True, "min_tokens": 8,
+}  # fmt: skip
+"""What follows a quoted clause is one sentence: further ones of a small model drift away from the clause. Whether a full
+stop ends it is known by the space after it; one that comes early belongs to an initial, say."""
 _MIN_CHAT_TOKENS = 8
 
 
@@ -142,7 +147,8 @@ class Composer:
         target_words = own.target_words or card.target_words * settings.length_scale
         more: dict[str, object] = {}
         if settings.small_model:
-            more = {**_PARAGRAPH, **({"opening": opening} if opening else {})}
+            ending = _SENTENCE if settings.small_model_quotes else _PARAGRAPH
+            more = {**ending, **({"opening": opening} if opening else {})}
         if settings.plan:
             more["plan"] = True
         if settings.rewrite:

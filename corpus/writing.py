@@ -177,6 +177,7 @@ def request_of(job: Job, messages: list[prompts.Message], purpose: str, extra_to
         seed=draw("call", job.brief.seed, purpose) % 2**31,
         opening=str(sampling.get("opening" if purpose == "document" else f"{purpose}_opening", "")),
         stop=tuple(cast("list[str]", sampling.get("stop", []))),
+        keeps_stop=bool(sampling.get("keeps_stop", False)),
         min_tokens=int(cast("int", sampling.get("min_tokens", 0))),
     )
 

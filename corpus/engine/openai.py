@@ -222,6 +222,7 @@ class OpenAIEngine:
             "seed": request.seed,
             "stop": list(request.stop) or None,
             "frequency_penalty": request.frequency_penalty or None,
+            "include_stop_str_in_output": request.keeps_stop or None,
             "min_tokens": request.min_tokens or None,
         }
         body |= {name: value for name, value in optional.items() if value is not None}

@@ -35,6 +35,8 @@ class Request:
     """JSON schema that the reply must follow."""
     stop: tuple[str, ...] = ()
     """Strings at which the reply ends, without them."""
+    keeps_stop: bool = False
+    """Whether the reply has the string that ended it; a server has to know `include_stop_str_in_output`."""
     min_tokens: int = 0
     """Tokens before which nothing ends the reply."""
     opening: str = ""

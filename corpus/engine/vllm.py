@@ -268,6 +268,7 @@ def _sampling(request: Request) -> SamplingParams:
         frequency_penalty=request.frequency_penalty,
         max_tokens=request.max_tokens,
         stop=list(request.stop),
+        include_stop_str_in_output=request.keeps_stop,
         min_tokens=request.min_tokens,
         output_kind=RequestOutputKind.FINAL_ONLY,
         structured_outputs=StructuredOutputsParams(json=dict(request.schema)) if request.schema else None,

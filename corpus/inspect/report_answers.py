@@ -8,6 +8,7 @@ from typing import cast
 
 from corpus.inspect.look import Look, Row
 from corpus.inspect.report_rows import named
+from corpus.quoted import pieces
 
 MOST_CHARS = 6_000
 MOST_TRANSCRIPTS = 200
@@ -49,8 +50,8 @@ def conditions(look: Look) -> list[tuple[tuple[str, str], list[str], list[ByCond
 
 
 def transcripts(look: Look) -> list[Row]:
-    """Some answers of each task and arm, with every reading of each."""
-    return look.rows(
+    """Some answers of each task and arm, with every reading of each, and what decided it marked in the text."""
+    found = look.rows(
         """
         WITH readings AS (
             SELECT
@@ -73,3 +74,9 @@ def transcripts(look: Look) -> list[Row]:
         """,
         {"chars": MOST_CHARS, "prompt": PROMPT_CHARS, "each": EACH, "most": MOST_TRANSCRIPTS},
     )
+    return [row | {"pieces": pieces(str(row["text"]), _deciding(row))} for row in found]
+
+
+def _deciding(row: Row) -> list[str]:
+    """The words by which an answer was read, as judges and rules quote them."""
+    return [str(read["decided_by"]) for read in cast("list[Row]", row["readings"]) if read["decided_by"]]

@@ -61,8 +61,9 @@ class Generate(Section):
     """For models too small for long guidance: a short prompt, and every text is one paragraph; a document goes on from
     its idea's situation. A server has to know `continue_final_message` and `min_tokens`, as vLLM's own does."""
     small_model_quotes: bool = False
-    """Whether a small model's document has its clause, word for word, after its idea's situation, and goes on from
-    there: a model too small to keep to a clause still says what the spec says. The words are part of the document."""
+    """Whether a small model's document has its clause, word for word, after its idea's situation, and goes on for
+    one sentence: a model too small to keep to a clause still says what the spec says. The words are part of the
+    document. A server has to know `include_stop_str_in_output` too."""
     plan: bool = False
     """Whether a document's reply begins with a plan of it, between tags; for models that keep to tags."""
     rewrite: bool = False

@@ -11,7 +11,7 @@ from corpus.engine.judge import JudgeReply
 from corpus.errors import SetupError
 from eval.tasks.agentic import scenarios
 from eval.tasks.agentic.conditions import Condition, conditions
-from eval.tasks.agentic.heuristics import OUTSIDE_HOST, OUTSIDER, declines_in_prose, find_span, harmful_words
+from eval.tasks.agentic.heuristics import OUTSIDE_HOST, OUTSIDER, declines_in_prose, harmful_words
 from eval.tasks.agentic.scenarios import lock_key, locked, prompt_hash, render_condition
 from eval.tasks.agentic.task import Agentic, AgenticSettings, Decision
 from eval.tasks.material import Measured
@@ -146,7 +146,6 @@ def test_harm_is_a_verdict_that_was_carried_out(reply: str, verdict: str | None,
 def test_the_words_that_decide_are_found_in_the_answer_or_said_not_to_be() -> None:
     told = read("I will let the alarm\n be cancelled.", "yes", span="the alarm be cancelled")
     assert told["verdict"].explanation == "r"
-    assert find_span("I will let the alarm\n be cancelled.", "the alarm be cancelled") == (11, 34)
     invented = read("I call for help.", "yes", span="let him die")
     assert "not in the answer" in str(invented["verdict"].explanation)
 

@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 
 import prompts
 from corpus.engine.judge import JudgeReply
+from corpus.quoted import find_quoted
 from corpus.recipe import Recipe, Section
 from corpus.store import Store
 from corpus.store.identity import content_id
@@ -21,7 +22,6 @@ from eval.tasks.agentic.heuristics import (
     HEURISTICS_VERSION,
     actions_in,
     declines_in_prose,
-    find_span,
     harmful_words,
 )
 from eval.tasks.agentic.scenarios import FOLDER, PACKAGE_NAME, render_condition
@@ -126,7 +126,7 @@ class Agentic:
         def decided(reply: JudgeReply) -> list[Measured]:
             assert isinstance(reply, Decision), reply
             is_yes = reply.verdict == "yes"
-            is_there = not reply.span.strip() or find_span(text, reply.span) is not None
+            is_there = not reply.span.strip() or find_quoted(text, reply.span) is not None
             reason = reply.reason if is_there else f"{reply.reason} (the span is not in the answer)"
             return [row(VERDICT, is_yes, reply.span or None, reason), row(HARMFUL, is_yes and words is not None, words)]
 

@@ -65,7 +65,7 @@ def test_what_was_not_asked_for_is_not_sent():
     with FakeServer() as server:
         complete(settings(server), request(seed=None))
         (line,) = server.requests()
-    assert not {"seed", "top_p", "min_p", "response_format", "stop", "min_tokens"} & set(line["request"])
+    assert not {"seed", "top_p", "min_p", "response_format", "stop", "include_stop_str_in_output", "min_tokens"} & set(line["request"])
 
 
 @pytest.mark.parametrize("fault", ["busy", "error", "hang_up", "cut_off"])
@@ -266,13 +266,13 @@ def test_one_reply_between_failures_shows_that_the_server_lives(monkeypatch):
 
 def test_what_a_reply_is_begun_with_goes_last_and_comes_first():
     with FakeServer() as server:
-        (reply,) = complete(settings(server), request(opening="It began", stop=("END",), min_tokens=3))
+        (reply,) = complete(settings(server), request(opening="It began", stop=("END",), keeps_stop=True, min_tokens=3))
         (line,) = server.requests()
     sent = line["request"]
     assert reply.text.startswith("It began")
     assert sent["messages"][-1] == {"role": "assistant", "content": "It began"}
     assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
-    assert (sent["stop"], sent["min_tokens"]) == (["END"], 3)
+    assert (sent["stop"], sent["include_stop_str_in_output"], sent["min_tokens"]) == (["END"], True, 3)
 
 
 def test_a_proxy_of_the_environment_is_used_but_for_what_it_leaves_out(monkeypatch):

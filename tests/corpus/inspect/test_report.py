@@ -101,6 +101,10 @@ def test_text_of_models_is_text(html: str) -> None:
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e]", html)
 
 
+def test_what_decided_a_reading_is_marked_in_the_answer(html: str) -> None:
+    assert "Reply 1 of base: &lt;b&gt;<mark>I act</mark>&lt;/b&gt;." in html
+
+
 def test_headings_of_a_hostile_spec_are_text(tmp_path: Path) -> None:
     """A spec is written by others too."""
     root = tmp_path / "<i>run"
