@@ -23,8 +23,8 @@ _PARAGRAPH: dict[str, object] = {"stop": ["\n\n"], "min_tokens": 50}
 _SENTENCE: dict[str, object] = {
     "stop": ["\n", *(f"{mark} " for mark in (".", "!", "?", '."', '!"', '?"'))], "keeps_stop": True, "min_tokens": 8,
 }  # fmt: skip
-"""What follows a quoted clause is one sentence: further ones of a small model drift away from the clause. Whether a full
-stop ends it is known by the space after it; one that comes early belongs to an initial, say."""
+"""What follows a quoted clause is one sentence: further ones of a small model drift away from it. That a full stop ends
+the sentence is known by the space after it; one that comes early belongs to an initial, say."""
 _MIN_CHAT_TOKENS = 8
 
 

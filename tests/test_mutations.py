@@ -135,8 +135,16 @@ MUTATIONS = {
         "eval/statistics/estimates.py", "* num_clusters / (num_clusters - 1)", "", "eval/test_stats.py", "",
     ),
     "the spread between seeds left out": (
-        "eval/statistics/estimates.py", "between = float(np.std(by_seed, ddof=1)) / math.sqrt(num_seeds)",
-        "between = 0.0", "eval/test_stats.py", "seed",
+        "eval/statistics/seeds.py", "spread = float(np.std(by_seed, ddof=1)) / math.sqrt(num_seeds)",
+        "spread = 0.0", "eval/test_stats.py", "seed",
+    ),
+    "what clusters and seeds share counted twice": (
+        "eval/statistics/seeds.py", "total = between.value + within.value - both.value",
+        "total = between.value + within.value", "eval/test_stats.py", "counted_once",
+    ),
+    "the answers' noise counted twice": (
+        "eval/statistics/metrics.py", "(0.0, 0) if others else self.variances", "self.variances",
+        "eval/test_stats_coverage.py", "fixed_conditions",
     ),
     "one order of the options alone": (
         "eval/statistics/readings.py", "lambda first, second: (first + second) / 2", "lambda first, second: first",

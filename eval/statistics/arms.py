@@ -15,7 +15,6 @@ from corpus.errors import RecipeError, nearest
 from corpus.recipe import Recipe
 from corpus.store import Store
 from eval.statistics.estimates import Estimate, minimum_detectable_effect, wilson
-from eval.statistics.metrics import OverSeeds
 from eval.statistics.readings import (
     AS_HARMFUL,
     AS_HARMLESS,
@@ -25,6 +24,7 @@ from eval.statistics.readings import (
     metric_names,
     read_arms,
 )
+from eval.statistics.seeds import OverSeeds
 from eval.statistics.significance import holm, non_inferior, p_value
 from eval.tasks import Task, make_tasks
 from eval.tasks.capability import CapabilitySettings

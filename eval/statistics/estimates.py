@@ -3,8 +3,7 @@
 Items of one cluster rise and fall together, so the error of a mean comes from the sums of the clusters'
 residuals (Miller 2024, arXiv 2411.00640, and the cluster-robust "sandwich" of econometrics, with the factor
 C / (C - 1)), and its interval from Student's t with C - 1 degrees of freedom: there are as many independent
-facts as clusters. Where several training seeds were measured, the spread between them is in the error too. An error
-that the data cannot tell is None, never 0.
+facts as clusters. An error that the data cannot tell is None, never 0. What several training seeds add is in seeds.py.
 """
 
 from __future__ import annotations
@@ -89,7 +88,7 @@ def ratio_estimate(
     error = math.sqrt(float(sums @ sums) * num_clusters / (num_clusters - 1)) / total
     if error <= RELATIVE_ROUNDING * float(np.max(np.abs(y) + abs(value) * x)) * y.size / total:
         error = 0.0
-    return _with_interval(value, error, num_clusters - 1, y.size, num_clusters, level)
+    return with_interval(value, error, num_clusters - 1, y.size, num_clusters, level)
 
 
 def paired_difference(
@@ -147,7 +146,7 @@ def fixed_mean(means: Mapping[str, float], variances: Mapping[str, tuple[float, 
     if any(math.isnan(part) for part, _ in parts):
         return Estimate(value, None, None, None, n, n, level)
     error, df = _combined(*((math.sqrt(part) / n, float(count)) for part, count in parts))
-    return _with_interval(value, error, df, n, n, level)
+    return with_interval(value, error, df, n, n, level)
 
 
 def difference_of_fixed(
@@ -180,36 +179,7 @@ def independent_difference(first: Estimate, second: Estimate) -> Estimate:
     if first.standard_error is None or second.standard_error is None:
         return Estimate(value, None, None, None, n, clusters, level, unpaired=unpaired)
     error, df = _combined((first.standard_error, first.df), (second.standard_error, second.df))
-    return replace(_with_interval(value, error, df, n, clusters, level), unpaired=unpaired)
-
-
-def with_seeds(estimate: Estimate, by_seed: Sequence[float]) -> Estimate:
-    """`estimate` of scores averaged over training seeds, with the spread between the seeds in its error.
-
-    Seeds and clusters are crossed: every seed answers every item. So the variances of both ways add (two-way
-    clustering: Cameron, Gelbach and Miller 2011, JBES 29, 238-249),
-
-        error^2 = clustered error^2 + sum_s (v_s - mean v)^2 / (S - 1) / S,
-
-    over S seeds s with the same estimate v_s on each. Their third term, which takes off what both share, is left out:
-    the sum cannot become negative, and is a little too large instead. The degrees of freedom are Satterthwaite's
-    (1946) from those of the clusters and S - 1. With two seeds they are the smaller of the two, which is 1, as Cameron,
-    Gelbach and Miller advise: a spread that came out small by chance would pass for knowledge (simulated, the interval
-    then covered 0.88, and with three seeds 0.93 or more).
-
-    One seed (or none) leaves the estimate as it is: it tells nothing of the spread.
-    """
-    num_seeds = len(by_seed)
-    if num_seeds < 2 or estimate.value is None or estimate.standard_error is None:
-        return estimate
-    between = float(np.std(by_seed, ddof=1)) / math.sqrt(num_seeds)
-    if between <= RELATIVE_ROUNDING * float(np.max(np.abs(by_seed))):
-        between = 0.0
-    error, df = _combined((estimate.standard_error, estimate.df), (between, num_seeds - 1 if between > 0 else None))
-    if num_seeds == 2:
-        df = min(df, 1.0)
-    combined = _with_interval(estimate.value, error, df, estimate.n, estimate.clusters, estimate.level)
-    return replace(combined, unpaired=estimate.unpaired)
+    return replace(with_interval(value, error, df, n, clusters, level), unpaired=unpaired)
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Estimate:
@@ -260,7 +230,8 @@ def _combined(*errors: tuple[float, float | None]) -> tuple[float, float]:
     return error, 1 / math.fsum(shares) if shares else math.inf
 
 
-def _with_interval(value: float, error: float, df: float, n: int, clusters: int, level: float) -> Estimate:
+def with_interval(value: float, error: float, df: float, n: int, clusters: int, level: float) -> Estimate:
+    """An estimate with Student's interval of `df` degrees of freedom; infinite: of a known error."""
     half_width = error * _t_quantile(0.5 + level / 2, df)
     return Estimate(
         value,

@@ -13,47 +13,18 @@ from eval.statistics.estimates import (
     clustered_mean,
     difference_of_fixed,
     fixed_mean,
-    independent_difference,
     paired_difference,
     paired_ratio_difference,
     ratio_estimate,
-    with_seeds,
 )
+from eval.statistics.seeds import OverSeeds, Seed, Variance, interaction_of
 from eval.statistics.significance import sign_flip_p
 
 Row = dict[str, object]
-Seed = int | None
-"""A training seed; None: the base model, which has none."""
 Scores = Mapping[str, Sequence[float | None]]
 """Scores by variant, one a sample, of one item measured on one training seed."""
 Measure = Callable[[Scores], "float | Sequence[float] | None"]
 """What a metric makes of one item: a number, or one for each sample; None where a score that it needs is not there."""
-
-
-@dataclass(frozen=True)
-class OverSeeds:
-    """An estimate from several training seeds."""
-
-    items: Estimate
-    """Of the items' means over the seeds, with the error between clusters of items alone."""
-    by_seed: Mapping[Seed, float]
-    """The same number on each seed alone."""
-    flip_p_value: float | None = None
-    """Of a paired difference of means: p by flipping the signs of whole clusters, which leans on no distribution."""
-
-    @property
-    def num_seeds(self) -> int:
-        """Training seeds it rests on; 0 for the base model."""
-        return len(self.by_seed.keys() - {None})
-
-    def estimate(self) -> Estimate:
-        """The number and its error, between clusters of items and between seeds."""
-        return with_seeds(self.items, list(self.by_seed.values()))
-
-    def minus(self, other: OverSeeds) -> OverSeeds:
-        """The difference from what the same models scored on other items."""
-        by_seed = {seed: value - other.by_seed[seed] for seed, value in self.by_seed.items() if seed in other.by_seed}
-        return OverSeeds(independent_difference(self.items, other.items), by_seed)
 
 
 @dataclass
@@ -74,7 +45,8 @@ class Metric:
     def value(self) -> OverSeeds:
         """The metric itself."""
         by_seed = {seed: self._one(scores, [seed]) for seed, scores in self.scores.items()}
-        return OverSeeds(self._one(_means(self.scores.values()), list(self.scores)), _known(by_seed))
+        items = self._one(_means(self.scores.values()), list(self.scores))
+        return OverSeeds(items, _known(by_seed), self._interaction(list(self.scores.values())))
 
     def minus(self, other: Metric) -> OverSeeds:
         """The difference from the same metric of another arm, item by item and seed by seed.
@@ -91,7 +63,16 @@ class Metric:
         flip_p = None
         if self.weights is None and self.variances is None:
             flip_p = sign_flip_p({item: ones[item] - others[item] for item in ones if item in others}, self.clusters)
-        return OverSeeds(self._difference(ones, others, list(shared), other), _known(by_seed), flip_p)
+        differences = [
+            {item: score - another[item] for item, score in one.items() if item in another}
+            for one, another in shared.values()
+        ]
+        items = self._difference(ones, others, list(shared), other)
+        return OverSeeds(items, _known(by_seed), self._interaction(differences), flip_p)
+
+    def _interaction(self, by_seed: Sequence[Mapping[str, float]]) -> Variance:
+        """None of items that are all there are: their error has no spread between items in it."""
+        return Variance() if self.variances is not None else interaction_of(by_seed, self.weights, self.clusters)
 
     def _one(self, scores: Mapping[str, float], seeds: Sequence[Seed]) -> Estimate:
         if self.variances is not None:
@@ -112,14 +93,13 @@ class Metric:
         return paired_ratio_difference(scores, others, self.weights, self.clusters)
 
     def _sampling(self, items: Iterable[str], seeds: Sequence[Seed]) -> dict[str, tuple[float, int]]:
-        """The variance of each item's mean over its samples and over seeds, with its degrees of freedom."""
+        """The variance of each item's mean over its samples, with its degrees of freedom.
+
+        Of several seeds none: their samples are drawn anew on each, so the spread between seeds has it already.
+        """
         assert self.variances is not None
-        distinct = list(dict.fromkeys(seeds))
-        found = {}
-        for item in items:
-            parts = [self.variances[seed][item] for seed in distinct]
-            found[item] = math.fsum(part for part, _ in parts) / len(parts) ** 2, sum(df for _, df in parts)
-        return found
+        seed, *others = dict.fromkeys(seeds)
+        return {item: (0.0, 0) if others else self.variances[seed][item] for item in items}
 
 
 def make_metric(

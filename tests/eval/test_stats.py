@@ -20,8 +20,8 @@ from eval.statistics.estimates import (
     paired_ratio_difference,
     ratio_estimate,
     wilson,
-    with_seeds,
 )
+from eval.statistics.seeds import Variance, interaction_of, with_seeds
 
 Floats = NDArray[np.float64]
 
@@ -250,6 +250,40 @@ def test_seeds_alone_can_vary_and_what_varies_nowhere_is_flagged() -> None:
     assert with_seeds(constant, [1 / 3, 1 / 3, 1 / 3]) == constant
     undefined = clustered_mean([4.0, 5.0], ["a", "a"])
     assert with_seeds(undefined, [4.0, 5.0, 6.0]) == undefined
+
+
+def test_what_clusters_and_seeds_share_is_the_mean_square_of_their_interaction() -> None:
+    """Balanced, it is the textbook's two-way analysis of variance, by statsmodels, over the number of scores."""
+    rng = np.random.default_rng(6)
+    num_seeds, num_clusters, each = 4, 7, 3
+    names = [f"i{k}" for k in range(num_clusters * each)]
+    clusters = {name: f"c{k // each}" for k, name in enumerate(names)}
+    scores = rng.normal(size=(num_seeds, num_clusters)).repeat(each, axis=1) + rng.normal(size=(num_seeds, len(names)))
+    found = interaction_of([dict(zip(names, one, strict=True)) for one in scores.tolist()], None, clusters)
+    means = scores.reshape(num_seeds, num_clusters, each).mean(axis=2)
+    seed, cluster = np.indices(means.shape).reshape(2, -1)
+    additive = np.column_stack([np.ones(means.size), np.eye(num_seeds)[seed, 1:], np.eye(num_clusters)[cluster, 1:]])
+    residual = sm.OLS(means.ravel(), additive).fit()
+    assert found.df == residual.df_resid == 18
+    assert found.value == pytest.approx(residual.mse_resid / (num_seeds * num_clusters), rel=1e-9)
+    weighted = interaction_of(
+        [{name: 2 * score for name, score in zip(names, one, strict=True)} for one in scores.tolist()],
+        dict.fromkeys(names, 2.0), clusters,
+    )  # fmt: skip
+    assert weighted.value == pytest.approx(found.value, rel=1e-9), "a ratio does not hang on the unit"
+    assert interaction_of([dict.fromkeys(names, 1.0)], None, clusters) == Variance()
+
+
+def test_what_both_spreads_have_is_counted_once_and_neither_is_undercut() -> None:
+    y, _, groups = design(8)
+    clustered = clustered_mean(y.tolist(), groups)
+    assert clustered.standard_error is not None
+    by_seed = [float(y.mean()) + shift for shift in (-20.0, 5.0, 15.0)]
+    between, within = float(np.var(by_seed, ddof=1)) / 3, clustered.standard_error**2
+    less = with_seeds(clustered, by_seed, Variance(0.5 * min(between, within), 22))
+    assert less.standard_error == pytest.approx(math.sqrt(within + between - 0.5 * min(between, within)), rel=1e-12)
+    floor = with_seeds(clustered, by_seed, Variance(within + between, 22))
+    assert floor.standard_error == pytest.approx(math.sqrt(max(within, between)), rel=1e-12)
 
 
 @pytest.mark.parametrize("df", [8, 26, 71, 1000])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eval.statistics.estimates import Estimate, clustered_mean, paired_difference, ratio_estimate
-from eval.statistics.metrics import Metric, OverSeeds
+from eval.statistics.metrics import Metric, make_metric
+from eval.statistics.seeds import OverSeeds, Variance
 
 Floats = NDArray[np.float64]
 
@@ -93,6 +95,46 @@ def test_the_interval_over_training_seeds_covers_the_truth_and_that_of_items_alo
     assert covered >= 0.93
     assert num_seeds == 2 or covered <= 0.98
     assert coverage(lambda rng: (metric(rng).items, 0.3), designs=1000) < 0.85
+
+
+def test_what_each_seed_makes_of_each_cluster_is_not_counted_twice() -> None:
+    """Seeds that agree on no cluster: the interval is the narrower one, and still covers."""
+    widths: list[tuple[float, float]] = []
+
+    def draw(rng: np.random.Generator) -> tuple[Estimate, float]:
+        each = rng.normal(size=(5, 20))[:, GROUPS]
+        metric = Metric(
+            {seed: dict(zip(NAMES, one, strict=True)) for seed, one in enumerate(each.tolist())}, None, CLUSTERS
+        )
+        found = metric.value()
+        once, twice = found.estimate(), replace(found, interaction=Variance()).estimate()
+        assert once.standard_error is not None and twice.standard_error is not None
+        widths.append((once.standard_error, twice.standard_error))
+        return once, 0.0
+
+    assert 0.93 <= coverage(draw, designs=1000) <= 0.985
+    ratio = sum(once for once, _ in widths) / sum(twice for _, twice in widths)
+    assert ratio < 0.85
+
+
+@pytest.mark.parametrize("num_seeds", [3, 5])
+def test_of_fixed_conditions_the_answers_noise_is_counted_once(num_seeds: int) -> None:
+    """27 conditions of 4 answers each, alike on every seed: the spread between the seeds is the answers' alone."""
+    rates = np.linspace(0.1, 0.9, 27)
+
+    def found(rng: np.random.Generator) -> OverSeeds:
+        rows: list[dict[str, object]] = [
+            {"item_id": f"c{place}", "cluster": f"c{place}", "train_seed": seed, "variant": "verdict",
+             "score": float(rng.random() < rate)}
+            for seed in range(num_seeds) for place, rate in enumerate(rates) for _ in range(4)
+        ]  # fmt: skip
+        return make_metric(
+            rows, lambda scores: [one for one in scores["verdict"] if one is not None], of_these=True
+        ).value()
+
+    assert 0.93 <= coverage(lambda rng: (found(rng).estimate(), 0.5), designs=400) <= 0.98
+    only_one = found(np.random.default_rng(1))
+    assert only_one.items.standard_error == 0, "of several seeds, their spread has it"
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.1, 1.0])
