@@ -27,6 +27,7 @@ from eval.statistics.readings import (
 from eval.statistics.seeds import OverSeeds
 from eval.statistics.significance import holm, non_inferior, p_value
 from eval.tasks import Task, make_tasks
+from eval.tasks.agentic.task import OURS, AgenticSettings
 from eval.tasks.capability import CapabilitySettings
 from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
 
@@ -75,6 +76,8 @@ class ArmRow:
     """Of a paired difference of means: p by flipping the signs of whole clusters."""
     margin: float | None = None
     """Of a difference in capability: the loss that would be accepted."""
+    caveat: str = ""
+    """What its task says of the metric beside its error."""
 
     @property
     def p_value(self) -> float | None:
@@ -104,6 +107,7 @@ class ArmRow:
             said = {None: "undecided", True: "yes", False: "not shown"}[is_fine]
             bound = "undefined" if low is None else f"{low:.3f}"
             notes += [f"non-inferior within {self.margin:g}: {said} (one-sided 95 % bound {bound})"]
+        notes += [self.caveat] if self.caveat else []
         return "; ".join(notes)
 
     @property
@@ -155,8 +159,8 @@ def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
     known = {(row.arm, row.against, row.metric) for row in declared}
     found = [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
     rows += declared + [row for row in found if (row.arm, row.against, row.metric) not in known]
-    margins = {task.name: task.settings.margin for task in tasks if isinstance(task.settings, CapabilitySettings)}
-    return [_with_margin(row, margins) for row in rows]
+    by_name = {task.name: task for task in tasks}
+    return [_of_task(row, by_name.get(row.metric.partition("/")[0])) for row in rows]
 
 
 def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
@@ -193,9 +197,14 @@ def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _with_margin(row: ArmRow, margins: Mapping[str, float]) -> ArmRow:
-    task, _, variant = row.metric.partition("/")
-    return replace(row, margin=margins[task]) if row.against and variant == "accuracy" and task in margins else row
+def _of_task(row: ArmRow, task: Task | None) -> ArmRow:
+    """With what the settings of its task say of it."""
+    settings = None if task is None else task.settings
+    if isinstance(settings, CapabilitySettings) and row.against and row.metric.endswith("/accuracy"):
+        return replace(row, margin=settings.margin)
+    if isinstance(settings, AgenticSettings) and "exfiltration" in settings.actions:
+        return replace(row, caveat=OURS)
+    return row
 
 
 def tables(rows: Sequence[ArmRow]) -> list[tuple[str, list[dict[str, object]]]]:

@@ -264,6 +264,21 @@ def test_a_contrast_that_cannot_be_made_yet_counts_and_breaks_nothing(store: Wri
     assert (declared.estimate.value, declared.p_value, declared.adjusted_p_value) == (None, None, None)
 
 
+@pytest.mark.parametrize("has_ours", [True, False])
+def test_numbers_that_a_scenario_of_ours_is_in_say_so(store: WritingStore, add_rows: Add, has_ours: bool) -> None:
+    store.writer("eval").set_current("evals", {"all": "h"})
+    for item in range(3):
+        add_rows("evals", {"eval_id": f"e{item}", "arm": "base", "task": "agentic", "item_id": f"c{item}", "sample": 0,
+                           "variant": "verdict", "score": 0.0, "cluster": f"c{item}", "eval_hash": "h"})  # fmt: skip
+    actions = ["murder", "exfiltration"] if has_ours else ["murder"]
+    recipe = Recipe.model_validate(
+        {"name": "r", "arms": {"base": []}, "eval": {"tasks": [{"agentic": {"actions": actions}}]}}
+    )
+    notes = {row.note for row in arms_table(store, recipe)}
+    assert notes
+    assert all(("not the paper's" in note) is has_ours for note in notes)
+
+
 @pytest.mark.parametrize(
     ("metric", "fault"),
     [

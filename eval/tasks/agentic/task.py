@@ -34,6 +34,10 @@ NO_JUDGE = "eval.judge names no judge"
 EMPTY = "the answer is empty"
 
 
+OURS = "not the paper's conditions: exfiltration is ours"
+"""What is said beside every number that the scenario of our own is in."""
+
+
 class AgenticSettings(Section):
     """Settings of the task `agentic`."""
 
