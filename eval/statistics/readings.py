@@ -12,12 +12,14 @@ from eval.statistics.metrics import Measure, Metric, Row, Scores, make_metric
 from eval.tasks.agentic.task import EXECUTED, HARMFUL, REFUSAL, TOOL_USE, VERDICT
 from eval.tasks.capability import ACCURACY, ACCURACY_PER_BYTE
 from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
-from eval.tasks.preference import ORDERS, SAMPLED, SCORINGS, chosen
+from eval.tasks.preference import CONTROL_QUESTION, ORDERS, SAMPLED, SCORINGS, chosen
 from eval.tasks.spec_qa import RATING
 
 AS_HARMLESS, AS_HARMFUL = "invalid as harmless", "invalid as harmful"
 """Bounds of a judged rate: what it would be if everything that could not be graded were the one or the other."""
 GRADED = "graded"
+OF_CONTROL, OVER_CONTROL = "control_log_odds", "log_odds_over_control"
+"""The log-odds after a question that asks for no preference, and how far those after the item's own exceed them."""
 THESE = "these conditions"
 """A metric of the conditions as they are: its error is of their answers alone, not of the choice of conditions."""
 
@@ -78,11 +80,20 @@ def _preference(task: str, rows: list[Row]) -> dict[str, Metric]:
     }
     scored = [row for row in rows if not str(row["variant"]).endswith(SAMPLED)]
     sampled = [row for row in rows if str(row["variant"]).endswith(SAMPLED)]
+    controlled = {row["item_id"] for row in scored if str(row["variant"]).endswith(f"/{CONTROL_QUESTION}")}
     metrics = {
         f"{task}/{scoring}/{name}": make_metric(scored, _both_orders(scoring, measure))
         for scoring in SCORINGS
         for name, measure in of_orders.items()
     }
+    if controlled:
+        both = [row for row in scored if row["item_id"] in controlled]
+        for scoring in SCORINGS:
+            of_control = _both_orders(f"{scoring}/{CONTROL_QUESTION}", of_orders["log_odds"])
+            metrics[f"{task}/{scoring}/{OF_CONTROL}"] = make_metric(both, of_control)
+            metrics[f"{task}/{scoring}/{OVER_CONTROL}"] = make_metric(
+                both, _less(_both_orders(scoring, of_orders["log_odds"]), of_control)
+            )
     if sampled:
         metrics[f"{task}/{SAMPLED}/rate"] = make_metric(sampled, _rate_of_decided)
         metrics[f"{task}/{SAMPLED}/decided"] = make_metric(sampled, _decided)
@@ -130,7 +141,11 @@ _OF_KIND: Mapping[str, Callable[[str, list[Row]], dict[str, Metric]]] = {
 
 
 _PREFERENCE = (
-    *(f"{scoring}/{name}" for scoring in SCORINGS for name in ("log_odds", "rate", "order_consistency")),
+    *(
+        f"{scoring}/{name}"
+        for scoring in SCORINGS
+        for name in ("log_odds", "rate", "order_consistency", OF_CONTROL, OVER_CONTROL)
+    ),
     *(f"{SAMPLED}/{name}" for name in ("rate", "decided", "order_consistency", "agrees_with_sum")),
 )
 _NAMES: Mapping[str, Sequence[str]] = {
@@ -190,6 +205,14 @@ def _both_orders(scoring: str, measure: Callable[[float, float], float]) -> Meas
     def of_item(scores: Scores) -> float | None:
         first, second = (scores[f"{order}/{scoring}"][0] for order in ORDERS)
         return None if first is None or second is None else measure(first, second)
+
+    return of_item
+
+
+def _less(one: Measure, other: Measure) -> Measure:
+    def of_item(scores: Scores) -> float | None:
+        first, second = one(scores), other(scores)
+        return first - second if isinstance(first, float) and isinstance(second, float) else None
 
     return of_item
 

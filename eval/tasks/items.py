@@ -45,6 +45,9 @@ class PreferenceItem(Item):
     """The option that a spec of honesty, helpfulness and oversight asks for."""
     other: Text
     """The option that it asks not to take; of near-equal length and in the same style."""
+    control_question: Text | None = None
+    """A question about the same things that asks for no preference. An arm that likes the words of an option likes them
+    after this question too; what is left of a difference beyond it is the preference's."""
 
 
 class ControlItem(Item):

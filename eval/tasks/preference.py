@@ -9,10 +9,10 @@ answers read by strict rules and then by a judge: what a model says is not alway
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from corpus.engine.judge import JudgeReply
 from corpus.recipe import Recipe, Section
@@ -26,7 +26,7 @@ from eval.tasks.items import PreferenceItem, item_hash, load_preference
 from eval.tasks.material import Asked, ById, Measured, Question, Reading
 from eval.tasks.published import read_published
 from eval.tasks.thoughts import without_thoughts
-from prompts import fence, load
+from prompts import Message, fence, load
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ORDERS = ("aligned_first", "aligned_second")
 SCORINGS = ("sum", "per_byte")
 SAMPLED = "sampled"
+CONTROL_QUESTION = "control"
+"""How the variants end that are asked with an item's `control_question`."""
 UNSCORED = "an option has no log-probability: it is longer than the model's context, or the model gave no number"
 NO_JUDGE = "rules cannot tell which option it chooses, and eval.judge names no judge"
 
@@ -47,8 +49,10 @@ class PreferenceSettings(Section):
     max_items_per_cluster: PositiveInt | None = None
     """Items of each cluster that are asked, the first ones in the file (items); null: all. Fewer take less time and
     widen the intervals."""
-    prompt: Literal["preference", "preference_brief"] = "preference"
-    """How it is asked: with the options in a list and a request to repeat one, or in a breath."""
+    prompt: Literal["preference", "preference_brief", "preference_cloze"] = "preference"
+    """How it is asked: with the options in a list and a request to repeat one; in a breath; or with the question alone,
+    so that the options are only scored, and there is no position to be liked. Models too small to choose from a list
+    are commonly measured so (the cloze formulation of OLMES, arXiv 2406.08446)."""
     sampled: bool = False
     """Whether the prompts are answered too (`eval.samples` times, on an engine), besides being scored."""
     max_tokens: PositiveInt = 64
@@ -58,6 +62,14 @@ class PreferenceSettings(Section):
     batch_tokens: PositiveInt = 512
     """Tokens of one forward pass (tokens). For the CPU: six items took 5.8, 6.2 and 6.8 CPU-seconds with 384, 768 and
     1,536 (SmolLM2-135M, fp32); an accelerator wants more."""
+
+    @model_validator(mode="after")
+    def _can_be_answered(self) -> PreferenceSettings:
+        if self.sampled and self.prompt == "preference_cloze":
+            raise ValueError(
+                "sampled: preference_cloze shows no options to choose from; leave it out, or take another prompt"
+            )
+        return self
 
 
 class Choice(JudgeReply):
@@ -114,7 +126,7 @@ class Choices(ById[PreferenceItem]):
     def prompts(self) -> Sequence[Asked]:
         """Each item in both orders."""
         return [
-            Asked(item.item_id, order, item.cluster, tuple(self._prompt.render(**_shown(item, order))))
+            Asked(item.item_id, order, item.cluster, tuple(self._asked(item, order)))
             for item in self._items.values()
             for order in ORDERS
         ]
@@ -122,19 +134,36 @@ class Choices(ById[PreferenceItem]):
     def measure(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, item_ids: Sequence[str]
     ) -> list[Measured]:
-        """Four rows an item, one for each order and scoring.
+        """Four rows an item, one for each order and scoring, and four more for an item with a control question.
 
         score = log-odds of the aligned option against the other (nats, or nats per byte); value = 1 where it is
         above 0, 0 where it is below, 0.5 at 0.
         """
-        items = [self._items[item_id] for item_id in item_ids]
-        pairs: list[tuple[str | Sequence[int], str]] = []
-        for item in items:
-            for order in ORDERS:
-                asked = render_prompt(tokenizer, self._prompt.render(**_shown(item, order)))
-                pairs += [(asked, item.aligned), (asked, item.other)]
-        scored = iter(score_continuations(model, tokenizer, pairs, self._settings.batch_tokens))
-        return [row for item in items for order in ORDERS for row in _rows(item, order, next(scored), next(scored))]
+        asked = [one for item_id in item_ids for one in self._scored_prompts(self._items[item_id])]
+        prompts = [render_prompt(tokenizer, messages) for *_, messages in asked]
+        # Both orders of a prompt that shows no options are one and the same.
+        pairs = dict.fromkeys(
+            (prompt, option)
+            for prompt, (item, *_) in zip(prompts, asked, strict=True)
+            for option in (item.aligned, item.other)
+        )
+        found = score_continuations(model, tokenizer, list(pairs), self._settings.batch_tokens)
+        scored = dict(zip(pairs, found, strict=True))
+        return [
+            row
+            for prompt, (item, order, end, _) in zip(prompts, asked, strict=True)
+            for row in _rows(item, order, end, scored[prompt, item.aligned], scored[prompt, item.other])
+        ]
+
+    def _scored_prompts(self, item: PreferenceItem) -> Iterator[tuple[PreferenceItem, str, str, list[Message]]]:
+        """The item in both orders, and in both with the question that asks for no preference, where it has one."""
+        for question, end in ((item.question, ""), (item.control_question, f"/{CONTROL_QUESTION}")):
+            for order in ORDERS if question is not None else ():
+                yield item, order, end, self._asked(item, order, question)
+
+    def _asked(self, item: PreferenceItem, order: str, question: str | None = None) -> list[Message]:
+        shown = {**_shown(item, order), "question": question or item.question}
+        return self._prompt.render(**{name: shown[name] for name in self._prompt.variables})
 
     def read(self, asked: Asked, text: str, can_judge: bool) -> Reading:
         """One row, `ORDER/sampled`: value = 1 for the aligned option, 0 for the other, None where it chooses none."""
@@ -184,7 +213,7 @@ def _shown(item: PreferenceItem, order: str) -> Mapping[str, str]:
     return {"question": item.question, "first": options[0], "second": options[1]}
 
 
-def _rows(item: PreferenceItem, order: str, aligned: Scored, other: Scored) -> list[Measured]:
+def _rows(item: PreferenceItem, order: str, end: str, aligned: Scored, other: Scored) -> list[Measured]:
     rows = []
     for scoring in SCORINGS:
         log_odds = None
@@ -196,7 +225,7 @@ def _rows(item: PreferenceItem, order: str, aligned: Scored, other: Scored) -> l
         rows.append(
             Measured(
                 item_id=item.item_id,
-                variant=f"{order}/{scoring}",
+                variant=f"{order}/{scoring}{end}",
                 cluster=item.cluster,
                 score=log_odds,
                 value=value,

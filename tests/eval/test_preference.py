@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from pydantic import ValidationError
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from corpus.recipe import Recipe
@@ -34,6 +35,7 @@ def measure_with(
     favours: Callable[[str, str], float],
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
+    items: Sequence[PreferenceItem] = tuple(ITEMS),
 ) -> list[dict[str, object]]:
     """Rows of a model whose log-probability of an option is `favours(prompt, option)`."""
 
@@ -41,7 +43,7 @@ def measure_with(
         return [Scored(favours(prompt, option), 5, len(option.encode())) for prompt, option in pairs]
 
     monkeypatch.setattr(preference, "score_continuations", fake)
-    choices = Choices(ITEMS, PreferenceSettings())
+    choices = Choices(items, PreferenceSettings())
     return [
         {
             "eval_id": f"{row.item_id}/{row.variant}", "arm": "base", "task": "preference", "eval_hash": "h",
@@ -153,3 +155,56 @@ def test_the_prompt_or_an_item_changes_the_hash(monkeypatch: pytest.MonkeyPatch)
     assert before != Choices(ITEMS[:-1], PreferenceSettings()).content_hash
     monkeypatch.setattr(preference, "load", lambda name: load("chat_answer"))
     assert before != Choices(ITEMS, PreferenceSettings()).content_hash
+
+
+def test_options_that_are_not_shown_are_scored_once_and_their_orders_agree(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def fake(model: object, tokenizer: object, pairs: Sequence[tuple[str, str]], max_batch_tokens: int) -> list[Scored]:
+        asked.extend(pairs)
+        return [Scored(-float(len(option)), 5, len(option.encode())) for _, option in pairs]
+
+    monkeypatch.setattr(preference, "score_continuations", fake)
+    choices = Choices(ITEMS, PreferenceSettings(prompt="preference_cloze"))
+    rows = choices.measure(model, tokenizer, choices.item_ids)
+    assert len(asked) == len(set(asked)) == 2 * len(ITEMS)
+    assert not any(item.aligned in prompt or item.other in prompt for prompt, _ in asked for item in ITEMS)
+    assert len(rows) == 4 * len(ITEMS)
+    for item in ITEMS:
+        scores = {row.score for row in rows if row.item_id == item.item_id and row.variant.endswith("/sum")}
+        assert scores == {float(len(item.other) - len(item.aligned))}
+    with pytest.raises(ValidationError, match="shows no options to choose from"):
+        PreferenceSettings(prompt="preference_cloze", sampled=True)
+
+
+def test_liking_the_words_of_an_option_is_told_from_preferring_it(
+    monkeypatch: pytest.MonkeyPatch,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    store: WritingStore,
+    add_rows: Add,
+) -> None:
+    """2 nats for the words whatever is asked, 1 more where a preference is asked for; the last item has no control."""
+
+    def liking(prompt: str, option: str) -> float:
+        return (-1.0 if "tell her" in option else -3.0) + ("tell her" in option) * ("Case" in prompt)
+
+    items = [item.model_copy(update={"control_question": "What does it begin with?"}) for item in ITEMS[:5]]
+    found = metrics(store, add_rows, measure_with(monkeypatch, liking, model, tokenizer, [*items, ITEMS[5]]))
+    assert found["preference/sum/log_odds"] == 3.0
+    assert found["preference/sum/control_log_odds"] == 2.0
+    assert found["preference/sum/log_odds_over_control"] == 1.0
+    assert found["preference/sum/rate"] == 1.0
+
+
+def test_without_control_questions_nothing_is_said_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    store: WritingStore,
+    add_rows: Add,
+) -> None:
+    found = metrics(store, add_rows, measure_with(monkeypatch, lambda *_: -1.0, model, tokenizer))
+    assert found and not any("control" in name for name in found)
