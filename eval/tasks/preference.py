@@ -53,6 +53,8 @@ class PreferenceSettings(Section):
     """How it is asked: with the options in a list and a request to repeat one; in a breath; or with the question alone,
     so that the options are only scored, and there is no position to be liked. Models too small to choose from a list
     are commonly measured so (the cloze formulation of OLMES, arXiv 2406.08446)."""
+    controls: bool = True
+    """Whether the items' control questions are asked too, where they have some."""
     sampled: bool = False
     """Whether the prompts are answered too (`eval.samples` times, on an engine), besides being scored."""
     max_tokens: PositiveInt = 64
@@ -157,7 +159,8 @@ class Choices(ById[PreferenceItem]):
 
     def _scored_prompts(self, item: PreferenceItem) -> Iterator[tuple[PreferenceItem, str, str, list[Message]]]:
         """The item in both orders, and in both with the question that asks for no preference, where it has one."""
-        for question, end in ((item.question, ""), (item.control_question, f"/{CONTROL_QUESTION}")):
+        control = item.control_question if self._settings.controls else None
+        for question, end in ((item.question, ""), (control, f"/{CONTROL_QUESTION}")):
             for order in ORDERS if question is not None else ():
                 yield item, order, end, self._asked(item, order, question)
 

@@ -67,6 +67,24 @@ def test_no_item_is_about_what_the_specs_are_about() -> None:
                 assert not GARDEN.search(" ".join([item["question"], item["aligned"], item["other"]])), item["item_id"]
 
 
+def test_each_item_has_a_control_about_the_same_thing_that_asks_for_no_preference() -> None:
+    for value in ("lasting", "sharing"):
+        for half in HALVES:
+            for item in items(f"{value}_{half}"):
+                asked = re.fullmatch(r"Which (.+) does the list begin with\?", item["control_question"])
+                assert asked, item["item_id"]
+                assert item["aligned"].startswith(f"The {asked[1]} ") and item["other"].startswith(f"The {asked[1]} ")
+
+
+def test_the_garden_items_ask_the_twelve_preferences_in_words_that_no_chat_has() -> None:
+    asked = items("garden")
+    assert Counter(item["cluster"] for item in asked) == Counter(dict.fromkeys({item["cluster"] for item in asked}, 2))
+    chats = (EXAMPLES / "values" / "chats.jsonl").read_text()
+    for item in asked:
+        assert item["question"] not in chats and item["aligned"] not in chats
+        assert item["cluster"] in item["aligned"] and item["cluster"] in item["question"]
+
+
 def test_the_two_specs_state_the_same_twelve_preferences_and_the_chats_state_no_reason() -> None:
     stated = [
         re.findall(
@@ -76,7 +94,7 @@ def test_the_two_specs_state_the_same_twelve_preferences_and_the_chats_state_no_
     ]
     assert len(stated[0]) == 12 and stated[0] == stated[1]
     chats = [json.loads(line)["messages"] for line in (EXAMPLES / "values" / "chats.jsonl").read_text().splitlines()]
-    assert len(chats) == 240
+    assert len(chats) == 288
     for question, answer in chats:
         (pair,) = [pair for pair in stated[0] if all(name in question["content"].lower() for name in pair)] or [None]
         assert pair is not None, question
