@@ -20,9 +20,8 @@ EXTRA_TOKENS = 400
 """What a plan or a critique may take beside the document (tokens; ours)."""
 _PARAGRAPH: dict[str, object] = {"stop": ["\n\n"], "min_tokens": 50}
 """A text of one paragraph ends at the first blank line, but for one that comes early: after a title, say."""
-_SENTENCE: dict[str, object] = {
-    "stop": ["\n", *(f"{mark} " for mark in (".", "!", "?", '."', '!"', '?"'))], "keeps_stop": True, "min_tokens": 8,
-}  # fmt: skip
+_ENDINGS = [mark + close + " " for mark in ".!?" for close in ("", '"', "”", ")")]
+_SENTENCE: dict[str, object] = {"stop": ["\n", *_ENDINGS], "keeps_stop": True, "min_tokens": 8}
 """What follows a quoted clause is one sentence: further ones of a small model drift away from it. That a full stop ends
 the sentence is known by the space after it; one that comes early belongs to an initial, say."""
 _MIN_CHAT_TOKENS = 8

@@ -78,5 +78,7 @@ def transcripts(look: Look) -> list[Row]:
 
 
 def _deciding(row: Row) -> list[str]:
-    """The words by which an answer was read, as judges and rules quote them."""
-    return [str(read["decided_by"]) for read in cast("list[Row]", row["readings"]) if read["decided_by"]]
+    """The words of an answer by which harm was read: the judge's, and after the tool's name those of the rules."""
+    quotes = {str(read["variant"]): str(read["decided_by"] or "") for read in cast("list[Row]", row["readings"])}
+    of_rules = (quotes.get(variant, "").partition(": ")[2] for variant in ("harmful", "executed"))
+    return [quote for quote in (quotes.get("verdict", ""), *of_rules) if quote]

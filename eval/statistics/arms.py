@@ -30,12 +30,14 @@ from eval.tasks import Task, make_tasks
 from eval.tasks.agentic.task import OURS, AgenticSettings
 from eval.tasks.capability import CapabilitySettings
 from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
+from eval.tasks.preference import PreferenceSettings
 
 _HEADLINE = {
     f"bits_per_byte/{DOCUMENTS}": "{} unseen documents, bits/byte",
     f"bits_per_byte/{CLAUSES}": "{} held-out clauses, bits/byte",
     f"bits_per_byte/{CONTROL}": "{} control, bits/byte",
     "/sum/log_odds": "{}, log-odds",
+    "/sum/log_odds_over_control": "{}, log-odds over control",
     "/sum/rate": "{}, rate",
     "/sampled/rate": "{}, sampled rate",
     "/rating": "{}, rating 1-10",
@@ -160,7 +162,7 @@ def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
     found = [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
     rows += declared + [row for row in found if (row.arm, row.against, row.metric) not in known]
     by_name = {task.name: task for task in tasks}
-    return [_of_task(row, by_name.get(row.metric.partition("/")[0])) for row in rows]
+    return [found for row in rows if (found := _of_task(row, by_name.get(row.metric.partition("/")[0]))) is not None]
 
 
 def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
@@ -169,7 +171,7 @@ def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
     Raises:
         RecipeError: one is not, with the nearest name: it would count in the correction and say nothing.
     """
-    known = [*metric_names({task.name: task.kind for task in tasks}), SPEC_OVER_REGISTER]
+    known = [*metric_names(tasks), SPEC_OVER_REGISTER]
     for place, contrast in enumerate(recipe.eval.contrasts):
         if contrast.metric not in known and not is_dimension(contrast.metric, known):
             near = nearest(contrast.metric, known)
@@ -197,11 +199,13 @@ def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
 
 
-def _of_task(row: ArmRow, task: Task | None) -> ArmRow:
-    """With what the settings of its task say of it."""
+def _of_task(row: ArmRow, task: Task | None) -> ArmRow | None:
+    """With what the settings of its task say of it; None where it says nothing: one order agrees with itself."""
     settings = None if task is None else task.settings
     if isinstance(settings, CapabilitySettings) and row.against and row.metric.endswith("/accuracy"):
         return replace(row, margin=settings.margin)
+    if isinstance(settings, PreferenceSettings) and not settings.shows_options:
+        return None if row.metric.endswith("order_consistency") else row
     if isinstance(settings, AgenticSettings) and "exfiltration" in settings.actions:
         return replace(row, caveat=OURS)
     return row

@@ -46,7 +46,7 @@ class Metric:
         """The metric itself."""
         by_seed = {seed: self._one(scores, [seed]) for seed, scores in self.scores.items()}
         items = self._one(_means(self.scores.values()), list(self.scores))
-        return OverSeeds(items, _known(by_seed), self._interaction(list(self.scores.values())))
+        return OverSeeds(items, _known(by_seed), self._interaction(list(self.scores.values()), list(self.scores)))
 
     def minus(self, other: Metric) -> OverSeeds:
         """The difference from the same metric of another arm, item by item and seed by seed.
@@ -68,11 +68,23 @@ class Metric:
             for one, another in shared.values()
         ]
         items = self._difference(ones, others, list(shared), other)
-        return OverSeeds(items, _known(by_seed), self._interaction(differences), flip_p)
+        interaction = self._interaction(differences, list(shared))
+        if other.variances is not None:
+            interaction = interaction.plus(other._interaction(differences, list(shared)))
+        return OverSeeds(items, _known(by_seed), interaction, flip_p)
 
-    def _interaction(self, by_seed: Sequence[Mapping[str, float]]) -> Variance:
-        """None of items that are all there are: their error has no spread between items in it."""
-        return Variance() if self.variances is not None else interaction_of(by_seed, self.weights, self.clusters)
+    def _interaction(self, by_seed: Sequence[Mapping[str, float]], seeds: Sequence[Seed]) -> Variance:
+        """What the spread between seeds has in it as well.
+
+        Of items that are all there are it is the noise of their samples, which are drawn anew on each seed.
+        """
+        if self.variances is None:
+            return interaction_of(by_seed, self.weights, self.clusters)
+        if len(seeds) < 2 or None in self.scores or not by_seed[0]:
+            return Variance()
+        noise = fixed_mean(by_seed[0], self._sampling(by_seed[0], seeds))
+        assert noise.standard_error is not None
+        return Variance(noise.standard_error**2, math.inf if noise.df is None else noise.df)
 
     def _one(self, scores: Mapping[str, float], seeds: Sequence[Seed]) -> Estimate:
         if self.variances is not None:
@@ -93,13 +105,20 @@ class Metric:
         return paired_ratio_difference(scores, others, self.weights, self.clusters)
 
     def _sampling(self, items: Iterable[str], seeds: Sequence[Seed]) -> dict[str, tuple[float, int]]:
-        """The variance of each item's mean over its samples, with its degrees of freedom.
+        """The variance of each item's mean over its samples and over seeds, with its degrees of freedom.
 
-        Of several seeds none: their samples are drawn anew on each, so the spread between seeds has it already.
+        Not a number where there is one sample alone; of one sample on each of several seeds 0: the spread between the
+        seeds has all that is known of it.
         """
         assert self.variances is not None
-        seed, *others = dict.fromkeys(seeds)
-        return {item: (0.0, 0) if others else self.variances[seed][item] for item in items}
+        distinct = list(dict.fromkeys(seeds))
+        found = {}
+        for item in items:
+            parts = [self.variances[seed][item] for seed in distinct]
+            known = [part for part in parts if not (math.isnan(part[0]) and len(parts) > 1)]
+            variance = math.fsum(part for part, _ in known) / len(known) / len(parts) if known else 0.0
+            found[item] = variance, sum(df for _, df in known)
+        return found
 
 
 def make_metric(

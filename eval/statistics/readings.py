@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.store import Store
 from eval.statistics.metrics import Measure, Metric, Row, Scores, make_metric
+from eval.tasks import Task
 from eval.tasks.agentic.task import EXECUTED, HARMFUL, REFUSAL, TOOL_USE, VERDICT
 from eval.tasks.capability import ACCURACY, ACCURACY_PER_BYTE
 from eval.tasks.perplexity import CLAUSES, CONTROL, DOCUMENTS
-from eval.tasks.preference import CONTROL_QUESTION, ORDERS, SAMPLED, SCORINGS, chosen
+from eval.tasks.preference import CONTROL_QUESTION, ORDERS, SAMPLED, SCORINGS, PreferenceSettings, chosen
 from eval.tasks.spec_qa import RATING
 
 AS_HARMLESS, AS_HARMFUL = "invalid as harmless", "invalid as harmful"
@@ -21,7 +22,8 @@ GRADED = "graded"
 OF_CONTROL, OVER_CONTROL = "control_log_odds", "log_odds_over_control"
 """The log-odds after a question that asks for no preference, and how far those after the item's own exceed them."""
 THESE = "these conditions"
-"""A metric of the conditions as they are: its error is of their answers alone, not of the choice of conditions."""
+"""A metric of the conditions as they are: its error is of their answers and of training, not of the choice of
+conditions."""
 
 
 @dataclass(frozen=True)
@@ -167,10 +169,22 @@ SHARES = ("/rate", "/decided", "/order_consistency", "/agrees_with_sum", *(f"/{o
 """How the names of metrics end that are shares, between 0 and 1."""
 
 
-def metric_names(kinds: Mapping[str, str]) -> list[str]:
-    """The metrics that tasks have, by name and kind of task; those of single dimensions are not among them."""
-    names = [(task, name) for task, kind in kinds.items() for name in _NAMES[kind]]
+def metric_names(tasks: Iterable[Task]) -> list[str]:
+    """The metrics that tasks have; those of single dimensions are not among them."""
+    names = [(task.name, name) for task in tasks for name in _NAMES[task.kind] if _is_measured(task, name)]
     return [name if task == "perplexity" else f"{task}/{name}" for task, name in names]
+
+
+def _is_measured(task: Task, name: str) -> bool:
+    """Whether a task's settings leave a metric of its kind to be measured."""
+    settings = task.settings
+    if not isinstance(settings, PreferenceSettings):
+        return True
+    if name.startswith(SAMPLED):
+        return settings.sampled
+    if name.endswith((OF_CONTROL, OVER_CONTROL)):
+        return settings.asks_controls
+    return settings.shows_options or not name.endswith("order_consistency")
 
 
 def is_dimension(metric: str, known: Sequence[str]) -> bool:

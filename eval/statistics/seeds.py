@@ -21,6 +21,12 @@ class Variance:
     value: float = 0.0
     df: float = math.inf
 
+    def plus(self, other: Variance) -> Variance:
+        """That of a sum of two independent parts; the degrees of freedom are Satterthwaite's."""
+        total = self.value + other.value
+        shares = self.value**2 / self.df + other.value**2 / other.df
+        return Variance(total, total**2 / shares if shares else math.inf)
+
 
 @dataclass(frozen=True)
 class OverSeeds:
@@ -47,10 +53,8 @@ class OverSeeds:
     def minus(self, other: OverSeeds) -> OverSeeds:
         """The difference from what the same models scored on other items."""
         by_seed = {seed: value - other.by_seed[seed] for seed, value in self.by_seed.items() if seed in other.by_seed}
-        parts = self.interaction, other.interaction
-        total = sum(part.value for part in parts)
-        df = total**2 / sum(part.value**2 / part.df for part in parts) if total > 0 else math.inf
-        return OverSeeds(independent_difference(self.items, other.items), by_seed, Variance(total, df))
+        items = independent_difference(self.items, other.items)
+        return OverSeeds(items, by_seed, self.interaction.plus(other.interaction))
 
 
 def with_seeds(estimate: Estimate, by_seed: Sequence[float], interaction: Variance | None = None) -> Estimate:
@@ -85,7 +89,7 @@ def with_seeds(estimate: Estimate, by_seed: Sequence[float], interaction: Varian
         df = total**2 / sum(part.value**2 / part.df for part in (between, within, both))
     else:
         total, df = larger.value, larger.df
-    if num_seeds == 2 and between.value > 0:
+    if num_seeds == 2:
         df = 1.0
     found = with_interval(estimate.value, math.sqrt(total), df, estimate.n, estimate.clusters, estimate.level)
     return replace(found, unpaired=estimate.unpaired)

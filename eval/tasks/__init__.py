@@ -25,7 +25,9 @@ from eval.tasks.spec_qa import SpecQASettings, load_spec_qa
 
 TaskSettings = TypeVar("TaskSettings", bound=Section)
 
-NOT_DECIDING = frozenset({"margin", "items_file", "principles", "sampled", "max_tokens", "temperature", "samples"})
+NOT_DECIDING = frozenset(
+    {"margin", "items_file", "controls", "principles", "sampled", "max_tokens", "temperature", "samples"}
+)
 """Settings that change no log-probability: what the items are is in their own hash, how answers are drawn in theirs."""
 
 

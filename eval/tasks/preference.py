@@ -54,7 +54,8 @@ class PreferenceSettings(Section):
     so that the options are only scored, and there is no position to be liked. Models too small to choose from a list
     are commonly measured so (the cloze formulation of OLMES, arXiv 2406.08446)."""
     controls: bool = True
-    """Whether the items' control questions are asked too, where they have some."""
+    """Whether the items' control questions are asked too, where they have some. Never with the prompt `preference`,
+    whose own words ask for a choice."""
     sampled: bool = False
     """Whether the prompts are answered too (`eval.samples` times, on an engine), besides being scored."""
     max_tokens: PositiveInt = 64
@@ -65,9 +66,19 @@ class PreferenceSettings(Section):
     """Tokens of one forward pass (tokens). For the CPU: six items took 5.8, 6.2 and 6.8 CPU-seconds with 384, 768 and
     1,536 (SmolLM2-135M, fp32); an accelerator wants more."""
 
+    @property
+    def asks_controls(self) -> bool:
+        """Whether control questions are asked, of items that have some."""
+        return self.controls and self.prompt != "preference"
+
+    @property
+    def shows_options(self) -> bool:
+        """Whether the question has its options in it, and so an order of them."""
+        return self.prompt != "preference_cloze"
+
     @model_validator(mode="after")
     def _can_be_answered(self) -> PreferenceSettings:
-        if self.sampled and self.prompt == "preference_cloze":
+        if self.sampled and not self.shows_options:
             raise ValueError(
                 "sampled: preference_cloze shows no options to choose from; leave it out, or take another prompt"
             )
@@ -101,6 +112,8 @@ class Choices(ById[PreferenceItem]):
     def __init__(self, items: Sequence[PreferenceItem], settings: PreferenceSettings, num_samples: int = 1) -> None:
         """Keep them, in their order."""
         asked = first_of_each_cluster(items, settings.max_items_per_cluster)
+        if not settings.asks_controls:
+            asked = [item.model_copy(update={"control_question": None}) for item in asked]
         super().__init__({item.item_id: item for item in asked})
         self._settings = settings
         self._prompt = load(settings.prompt)
@@ -159,8 +172,7 @@ class Choices(ById[PreferenceItem]):
 
     def _scored_prompts(self, item: PreferenceItem) -> Iterator[tuple[PreferenceItem, str, str, list[Message]]]:
         """The item in both orders, and in both with the question that asks for no preference, where it has one."""
-        control = item.control_question if self._settings.controls else None
-        for question, end in ((item.question, ""), (control, f"/{CONTROL_QUESTION}")):
+        for question, end in ((item.question, ""), (item.control_question, f"/{CONTROL_QUESTION}")):
             for order in ORDERS if question is not None else ():
                 yield item, order, end, self._asked(item, order, question)
 

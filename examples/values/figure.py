@@ -98,8 +98,8 @@ def draw(rows: list[Effect], path: Path) -> None:
 
 
 def _mark(panel: Any, row: Effect, place: int, colour: str) -> None:  # noqa: ANN401  # matplotlib's axes are untyped
-    low, high = row["value"] - row["low"], row["high"] - row["value"]
-    panel.errorbar(row["value"], place, xerr=[[low], [high]], fmt="o", color=colour, capsize=0, linewidth=1.8)
+    bars = None if row["low"] is None else [[row["value"] - row["low"]], [row["high"] - row["value"]]]
+    panel.errorbar(row["value"], place, xerr=bars, fmt="o", color=colour, capsize=0, linewidth=1.8)
 
 
 if __name__ == "__main__":

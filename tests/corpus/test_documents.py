@@ -56,6 +56,13 @@ def test_without_a_plan_the_reply_is_the_text(tmp_path: Path) -> None:
     assert not any("<plan>" in request.messages[-1].content for request in engine.asked)
 
 
+def test_a_quoting_small_models_sentence_is_asked_for_with_its_end(tmp_path: Path) -> None:
+    engine = FakeEngine(prose)
+    with open_run(recipe(tmp_path, small_model=True, small_model_quotes=True), "generate", print) as run:
+        generated(run, engine)
+    assert engine.asked and all(request.keeps_stop and ". " in request.stop for request in engine.asked)
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
@@ -286,10 +286,17 @@ def test_numbers_that_a_scenario_of_ours_is_in_say_so(store: WritingStore, add_r
         ("spec_qa/rating", "no task measures 'spec_qa/rating'"),
         (f"bits_per_byte/{CLAUSES} - {CONTROL}", None),
         ("preference/sum/rate", None),
+        ("preference/sampled/rate", "no task measures 'preference/sampled/rate'"),
+        ("preference/sum/log_odds_over_control", "no task measures"),
+        ("unseen/sum/log_odds_over_control", None),
+        ("unseen/sum/order_consistency", "no task measures"),
+        ("uncontrolled/sum/log_odds_over_control", "no task measures"),
     ],
 )
 def test_a_contrast_of_a_metric_that_no_task_has_is_refused(metric: str, fault: str | None) -> None:
-    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
+    cloze = {"kind": "preference", "prompt": "preference_cloze"}
+    tasks = ["perplexity", "preference", {"unseen": cloze}, {"uncontrolled": cloze | {"controls": False}}]
+    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}], tasks)
     if fault is None:
         check_settings(recipe)
         return
@@ -305,11 +312,11 @@ def test_a_judge_or_samples_that_no_task_uses_are_refused() -> None:
     check_settings(Recipe.model_validate(base | {"eval": {"judge": "judge", "tasks": ["spec_qa"], "samples": 3}}))
 
 
-def declaring(arms: dict[str, list[str]], contrasts: list[dict[str, str]]) -> Recipe:
+def declaring(arms: dict[str, list[str]], contrasts: list[dict[str, str]], tasks: Sequence[object] = ()) -> Recipe:
     stages = {stage: {"data": "docs"} for chain in arms.values() for stage in chain}
     return Recipe.model_validate(
         {
             "name": "run", "mixes": {"docs": {}}, "train": {"stages": stages}, "arms": arms,
-            "eval": {"contrasts": contrasts},
+            "eval": {"contrasts": contrasts} | ({"tasks": list(tasks)} if tasks else {}),
         }
     )  # fmt: skip

@@ -36,6 +36,7 @@ def measure_with(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     items: Sequence[PreferenceItem] = tuple(ITEMS),
+    **settings: object,
 ) -> list[dict[str, object]]:
     """Rows of a model whose log-probability of an option is `favours(prompt, option)`."""
 
@@ -43,7 +44,7 @@ def measure_with(
         return [Scored(favours(prompt, option), 5, len(option.encode())) for prompt, option in pairs]
 
     monkeypatch.setattr(preference, "score_continuations", fake)
-    choices = Choices(items, PreferenceSettings())
+    choices = Choices(items, PreferenceSettings.model_validate(settings))
     return [
         {
             "eval_id": f"{row.item_id}/{row.variant}", "arm": "base", "task": "preference", "eval_hash": "h",
@@ -192,11 +193,33 @@ def test_liking_the_words_of_an_option_is_told_from_preferring_it(
         return (-1.0 if "tell her" in option else -3.0) + ("tell her" in option) * ("Case" in prompt)
 
     items = [item.model_copy(update={"control_question": "What does it begin with?"}) for item in ITEMS[:5]]
-    found = metrics(store, add_rows, measure_with(monkeypatch, liking, model, tokenizer, [*items, ITEMS[5]]))
+    found = metrics(
+        store,
+        add_rows,
+        measure_with(monkeypatch, liking, model, tokenizer, [*items, ITEMS[5]], prompt="preference_brief"),
+    )
     assert found["preference/sum/log_odds"] == 3.0
     assert found["preference/sum/control_log_odds"] == 2.0
     assert found["preference/sum/log_odds_over_control"] == 1.0
     assert found["preference/sum/rate"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "are_asked"),
+    [({"prompt": "preference_cloze"}, True), ({"prompt": "preference_cloze", "controls": False}, False), ({}, False)],
+)
+def test_controls_are_asked_where_nothing_else_asks_for_a_choice(
+    monkeypatch: pytest.MonkeyPatch,
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    settings: dict[str, object],
+    are_asked: bool,
+) -> None:
+    items = [item.model_copy(update={"control_question": "What does it begin with?"}) for item in ITEMS]
+    rows = measure_with(monkeypatch, lambda *_: -1.0, model, tokenizer, items, **settings)
+    assert any("control" in str(row["variant"]) for row in rows) is are_asked
+    hashes = [Choices(one, PreferenceSettings.model_validate(settings)).content_hash for one in (ITEMS, items)]
+    assert (hashes[0] != hashes[1]) is are_asked, "what is not asked decides nothing"
 
 
 def test_without_control_questions_nothing_is_said_of_them(

@@ -21,7 +21,7 @@ from eval.statistics.estimates import (
     ratio_estimate,
     wilson,
 )
-from eval.statistics.seeds import Variance, interaction_of, with_seeds
+from eval.statistics.seeds import OverSeeds, Variance, interaction_of, with_seeds
 
 Floats = NDArray[np.float64]
 
@@ -239,6 +239,7 @@ def test_the_spread_between_seeds_is_added_to_that_between_clusters() -> None:
     assert seeded.df == pytest.approx((within + between) ** 2 / (within**2 / 11 + between**2 / 2), rel=1e-12)
     assert (seeded.value, seeded.n, seeded.clusters) == (clustered.value, clustered.n, 12)
     assert with_seeds(clustered, by_seed[:2]).df == 1
+    assert with_seeds(clustered, by_seed[:1] * 2).df == 1, "two seeds that tie know as little of their spread"
     assert with_seeds(clustered, by_seed[:1]) == with_seeds(clustered, []) == clustered
 
 
@@ -274,6 +275,13 @@ def test_what_clusters_and_seeds_share_is_the_mean_square_of_their_interaction()
     assert interaction_of([dict.fromkeys(names, 1.0)], None, clusters) == Variance()
 
 
+def test_independent_interactions_add() -> None:
+    assert Variance(1.0, 4).plus(Variance(3.0, 9)) == Variance(4.0, 16 / (1 / 4 + 9 / 9))
+    assert Variance().plus(Variance()) == Variance()
+    on_others = OverSeeds(clustered_mean([0.0, 1.0], ["a", "b"]), {0: 0.5, 1: 0.5}, Variance(3.0, 9))
+    assert on_others.minus(on_others).interaction == Variance(3.0, 9).plus(Variance(3.0, 9))
+
+
 def test_what_both_spreads_have_is_counted_once_and_neither_is_undercut() -> None:
     y, _, groups = design(8)
     clustered = clustered_mean(y.tolist(), groups)
@@ -282,6 +290,9 @@ def test_what_both_spreads_have_is_counted_once_and_neither_is_undercut() -> Non
     between, within = float(np.var(by_seed, ddof=1)) / 3, clustered.standard_error**2
     less = with_seeds(clustered, by_seed, Variance(0.5 * min(between, within), 22))
     assert less.standard_error == pytest.approx(math.sqrt(within + between - 0.5 * min(between, within)), rel=1e-12)
+    both = 0.5 * min(between, within)
+    shares = within**2 / 11 + between**2 / 2 + both**2 / 22
+    assert less.df == pytest.approx((within + between - both) ** 2 / shares, rel=1e-12)
     floor = with_seeds(clustered, by_seed, Variance(within + between, 22))
     assert floor.standard_error == pytest.approx(math.sqrt(max(within, between)), rel=1e-12)
 

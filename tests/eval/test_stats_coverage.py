@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from eval.statistics.estimates import Estimate, clustered_mean, paired_difference, ratio_estimate
-from eval.statistics.metrics import Metric, make_metric
+from eval.statistics.metrics import Metric, Scores, make_metric
 from eval.statistics.seeds import OverSeeds, Variance
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,8 @@ def test_the_interval_over_training_seeds_covers_the_truth_and_that_of_items_alo
     assert coverage(lambda rng: (metric(rng).items, 0.3), designs=1000) < 0.85
 
 
-def test_what_each_seed_makes_of_each_cluster_is_not_counted_twice() -> None:
+@pytest.mark.parametrize("is_difference", [False, True])
+def test_what_each_seed_makes_of_each_cluster_is_not_counted_twice(is_difference: bool) -> None:
     """Seeds that agree on no cluster: the interval is the narrower one, and still covers."""
     widths: list[tuple[float, float]] = []
 
@@ -106,7 +107,8 @@ def test_what_each_seed_makes_of_each_cluster_is_not_counted_twice() -> None:
         metric = Metric(
             {seed: dict(zip(NAMES, one, strict=True)) for seed, one in enumerate(each.tolist())}, None, CLUSTERS
         )
-        found = metric.value()
+        zero = Metric({seed: dict.fromkeys(NAMES, 0.0) for seed in range(5)}, None, CLUSTERS)
+        found = metric.minus(zero) if is_difference else metric.value()
         once, twice = found.estimate(), replace(found, interaction=Variance()).estimate()
         assert once.standard_error is not None and twice.standard_error is not None
         widths.append((once.standard_error, twice.standard_error))
@@ -115,6 +117,10 @@ def test_what_each_seed_makes_of_each_cluster_is_not_counted_twice() -> None:
     assert 0.93 <= coverage(draw, designs=1000) <= 0.985
     ratio = sum(once for once, _ in widths) / sum(twice for _, twice in widths)
     assert ratio < 0.85
+
+
+def each_verdict(scores: Scores) -> list[float]:
+    return [one for one in scores["verdict"] if one is not None]
 
 
 @pytest.mark.parametrize("num_seeds", [3, 5])
@@ -128,13 +134,45 @@ def test_of_fixed_conditions_the_answers_noise_is_counted_once(num_seeds: int) -
              "score": float(rng.random() < rate)}
             for seed in range(num_seeds) for place, rate in enumerate(rates) for _ in range(4)
         ]  # fmt: skip
-        return make_metric(
-            rows, lambda scores: [one for one in scores["verdict"] if one is not None], of_these=True
-        ).value()
+        return make_metric(rows, each_verdict, of_these=True).value()
 
     assert 0.93 <= coverage(lambda rng: (found(rng).estimate(), 0.5), designs=400) <= 0.98
-    only_one = found(np.random.default_rng(1))
-    assert only_one.items.standard_error == 0, "of several seeds, their spread has it"
+
+
+def test_seeds_that_tie_leave_the_answers_noise() -> None:
+    """One harmful answer of 108 on each of three seeds: a spread of 0 between them is no certainty."""
+    rows: list[dict[str, object]] = [
+        {"item_id": f"c{place}", "cluster": f"c{place}", "train_seed": seed, "variant": "verdict",
+         "score": float((place, draw) == (seed, 0))}
+        for seed in range(3) for place in range(27) for draw in range(4)
+    ]  # fmt: skip
+    arm = make_metric(rows, each_verdict, of_these=True)
+    one = make_metric([row for row in rows if row["train_seed"] == 0], each_verdict, of_these=True)
+    tied, alone = arm.value().estimate(), one.value().estimate()
+    assert tied.standard_error is not None and alone.standard_error is not None
+    assert tied.standard_error == pytest.approx(alone.standard_error / math.sqrt(3))
+    base = make_metric(
+        [row | {"train_seed": None, "score": float(place % 4 == 0)} for place, row in enumerate(rows[:108])],
+        each_verdict, of_these=True,
+    )  # fmt: skip
+    own = base.value().estimate().standard_error
+    against_base = arm.minus(base).estimate().standard_error
+    assert own is not None and against_base is not None
+    assert against_base == pytest.approx(math.hypot(tied.standard_error, own), rel=1e-6), "the base model's noise stays"
+
+
+def test_arms_without_a_seed_in_common_have_no_difference_and_break_nothing() -> None:
+    def of_seed(seed: int) -> Metric:
+        row: dict[str, object] = {
+            "item_id": "c",
+            "cluster": "c",
+            "train_seed": seed,
+            "variant": "verdict",
+            "score": 1.0,
+        }
+        return make_metric([row], each_verdict, of_these=True)
+
+    assert of_seed(0).minus(of_seed(1)).estimate().value is None
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.1, 1.0])

@@ -35,7 +35,7 @@ EMPTY = "the answer is empty"
 
 
 OURS = "not the paper's conditions: exfiltration is ours"
-"""What is said beside every number that the scenario of our own is in."""
+"""What the tables note beside numbers that the scenario of our own is in."""
 
 
 class AgenticSettings(Section):

@@ -179,13 +179,15 @@ def _marked_by(owner: int) -> list[int]:
 def test_a_reply_goes_on_from_its_opening_and_ends_at_a_stop_string(vllm_engine):
     asked = request("Count from one to twenty in words.", temperature=0.0, max_tokens=40)
     (free,) = vllm_engine.ask([asked])
-    begun, stopped = vllm_engine.ask(
-        [replace(asked, opening="One, two, three,"), replace(asked, stop=(free.text[5:9],))]
+    stopping = replace(asked, stop=(free.text[5:9],))
+    begun, stopped, whole = vllm_engine.ask(
+        [replace(asked, opening="One, two, three,"), stopping, replace(stopping, keeps_stop=True)]
     )
     assert begun.text.startswith("One, two, three,")
     assert len(begun.text) > len("One, two, three,")
     assert stopped.text == free.text[: free.text.index(free.text[5:9])]
-    assert stopped.finish_reason == "stop"
+    assert whole.text == stopped.text + free.text[5:9]
+    assert stopped.finish_reason == whole.finish_reason == "stop"
 
 
 @pytest.fixture(scope="module")
