@@ -44,6 +44,7 @@ values: $(READY)  ## the miniature of the paper's Figure 2: about two hours on t
 	$(BIN)/specmill run examples/values/sharing.yaml --until mix
 	$(BIN)/specmill import examples/values/values.yaml examples/values/chats.jsonl --as preferences
 	$(BIN)/specmill run examples/values/values.yaml
+	$(BIN)/python examples/values/figure.py examples/values/values.yaml docs/values.svg
 
 check: $(READY)  ## format, lint, types
 	$(BIN)/ruff format --check .
