@@ -143,7 +143,7 @@ MUTATIONS = {
         "total = between.value + within.value", "eval/test_stats.py", "counted_once",
     ),
     "the answers' noise counted twice": (
-        "eval/statistics/metrics.py", "if len(seeds) < 2 or None in self.scores or not by_seed[0]:", "if True:",
+        "eval/statistics/metrics.py", "if len(by_seed) < 2 or None in self.scores or not items:", "if True:",
         "eval/test_stats_coverage.py", "fixed_conditions",
     ),
     "one order of the options alone": (

@@ -40,6 +40,9 @@ class Contrast(Section):
     """The arm that is subtracted."""
     metric: str
     """`TASK/...`, such as `preference/sum/log_odds`."""
+    less: str | None = None
+    """A second metric, whose difference between the same two arms is taken off: a difference in differences. What an
+    arm does to both alike, such as liking an option less that both kinds of items share, cancels."""
 
 
 class Eval(Section):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from corpus.errors import RecipeError, nearest
-from corpus.recipe import Recipe
+from corpus.recipe import Contrast, Recipe
 from corpus.store import Store
 from eval.statistics.estimates import Estimate, minimum_detectable_effect, wilson
 from eval.statistics.readings import (
@@ -173,9 +173,11 @@ def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
     """
     known = [*metric_names(tasks), SPEC_OVER_REGISTER]
     for place, contrast in enumerate(recipe.eval.contrasts):
-        if contrast.metric not in known and not is_dimension(contrast.metric, known):
-            near = nearest(contrast.metric, known)
-            raise RecipeError(f"eval.contrasts[{place}].metric: no task measures '{contrast.metric}'; {near}")
+        for key, metric in (("metric", contrast.metric), ("less", contrast.less)):
+            if metric is not None and metric not in known and not is_dimension(metric, known):
+                raise RecipeError(
+                    f"eval.contrasts[{place}].{key}: no task measures '{metric}'; {nearest(metric, known)}"
+                )
 
 
 def _compared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> Iterator[tuple[ArmMetrics, ArmMetrics]]:
@@ -190,13 +192,27 @@ def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
     """The contrasts of the recipe, in its order; one that cannot be made has no value, and counts in the correction."""
     rows = []
     for contrast in recipe.eval.contrasts:
-        row = ArmRow(contrast.arm, contrast.metric, contrast.against, NOTHING, 0)
+        row = ArmRow(contrast.arm, _name_of(contrast), contrast.against, NOTHING, 0)
         if contrast.arm in arms and contrast.against in arms:
-            made = _differences(arms[contrast.arm], arms[contrast.against])
-            row = next((one for one in made if one.metric == contrast.metric), row)
+            arm, other = arms[contrast.arm], arms[contrast.against]
+            made = _differences(arm, other) if contrast.less is None else _crossed(arm, other, contrast)
+            row = next((one for one in made if one.metric == row.metric), row)
         rows.append(replace(row, is_declared=True))
     adjusted = holm([row.p_value for row in rows])
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
+
+
+def _name_of(contrast: Contrast) -> str:
+    return contrast.metric if contrast.less is None else f"{contrast.metric} - {contrast.less}"
+
+
+def _crossed(arm: ArmMetrics, other: ArmMetrics, contrast: Contrast) -> Iterator[ArmRow]:
+    """The difference in one metric less that in another; nothing where one of the arms lacks one of them."""
+    pairs = [(arm.metrics.get(name), other.metrics.get(name)) for name in (contrast.metric, str(contrast.less))]
+    changes = [one.minus(another) for one, another in pairs if one is not None and another is not None]
+    if len(changes) == len(pairs):
+        num_unscored = max(one.num_unscored for pair in pairs for one in pair if one is not None)
+        yield _row(arm.name, _name_of(contrast), other.name, changes[0].minus(changes[1]), num_unscored)
 
 
 def _of_task(row: ArmRow, task: Task | None) -> ArmRow | None:

@@ -17,7 +17,7 @@ from eval.statistics.estimates import (
     paired_ratio_difference,
     ratio_estimate,
 )
-from eval.statistics.seeds import OverSeeds, Seed, Variance, interaction_of
+from eval.statistics.seeds import OverSeeds, Seed, Variance, cluster_residuals, interaction_of
 from eval.statistics.significance import sign_flip_p
 
 Row = dict[str, object]
@@ -46,7 +46,8 @@ class Metric:
         """The metric itself."""
         by_seed = {seed: self._one(scores, [seed]) for seed, scores in self.scores.items()}
         items = self._one(_means(self.scores.values()), list(self.scores))
-        return OverSeeds(items, _known(by_seed), self._interaction(list(self.scores.values()), list(self.scores)))
+        residuals = self._residuals(self.scores)
+        return OverSeeds(items, _known(by_seed), self._shared(residuals, self.scores), residuals=residuals)
 
     def minus(self, other: Metric) -> OverSeeds:
         """The difference from the same metric of another arm, item by item and seed by seed.
@@ -63,26 +64,35 @@ class Metric:
         flip_p = None
         if self.weights is None and self.variances is None:
             flip_p = sign_flip_p({item: ones[item] - others[item] for item in ones if item in others}, self.clusters)
-        differences = [
-            {item: score - another[item] for item, score in one.items() if item in another}
-            for one, another in shared.values()
-        ]
-        items = self._difference(ones, others, list(shared), other)
-        interaction = self._interaction(differences, list(shared))
+        differences = {
+            seed: {item: score - another[item] for item, score in one.items() if item in another}
+            for seed, (one, another) in shared.items()
+        }
+        items, residuals = self._difference(ones, others, list(shared), other), self._residuals(differences)
+        interaction = self._shared(residuals, differences)
         if other.variances is not None:
-            interaction = interaction.plus(other._interaction(differences, list(shared)))
-        return OverSeeds(items, _known(by_seed), interaction, flip_p)
+            interaction = interaction.plus(other._shared(residuals, differences))
+        return OverSeeds(items, _known(by_seed), interaction, flip_p, residuals)
 
-    def _interaction(self, by_seed: Sequence[Mapping[str, float]], seeds: Sequence[Seed]) -> Variance:
-        """What the spread between seeds has in it as well.
+    def _residuals(self, scores: Mapping[Seed, Mapping[str, float]]) -> dict[Seed, dict[str, float]]:
+        """What each cluster adds to the error, on each seed; none of items that are all there are."""
+        if self.variances is not None:
+            return {}
+        return {seed: cluster_residuals(of_seed, self.weights, self.clusters) for seed, of_seed in scores.items()}
+
+    def _shared(
+        self, residuals: Mapping[Seed, Mapping[str, float]], by_seed: Mapping[Seed, Mapping[str, float]]
+    ) -> Variance:
+        """The part of the variance that the spread between seeds has in it as well.
 
         Of items that are all there are it is the noise of their samples, which are drawn anew on each seed.
         """
         if self.variances is None:
-            return interaction_of(by_seed, self.weights, self.clusters)
-        if len(seeds) < 2 or None in self.scores or not by_seed[0]:
+            return interaction_of(list(residuals.values()))
+        items = next(iter(by_seed.values()), {})
+        if len(by_seed) < 2 or None in self.scores or not items:
             return Variance()
-        noise = fixed_mean(by_seed[0], self._sampling(by_seed[0], seeds))
+        noise = fixed_mean(items, self._sampling(items, list(by_seed)))
         assert noise.standard_error is not None
         return Variance(noise.standard_error**2, math.inf if noise.df is None else noise.df)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -40,6 +40,8 @@ class OverSeeds:
     """What is neither the cluster's nor the seed's: the spread between clusters and that between seeds both have it."""
     flip_p_value: float | None = None
     """Of a paired difference of means: p by flipping the signs of whole clusters, which leans on no distribution."""
+    residuals: Mapping[Seed, Mapping[str, float]] = field(default_factory=dict)
+    """Of each seed, what each cluster adds to the error; none of items that are all there are."""
 
     @property
     def num_seeds(self) -> int:
@@ -51,10 +53,37 @@ class OverSeeds:
         return with_seeds(self.items, list(self.by_seed.values()), self.interaction)
 
     def minus(self, other: OverSeeds) -> OverSeeds:
-        """The difference from what the same models scored on other items."""
+        """The difference from what the same models scored on other items, of the same clusters or of others.
+
+        Clusters of one name stand or fall together, so what they add to either error is subtracted before it is
+        squared; without a common name the two are independent.
+        """
         by_seed = {seed: value - other.by_seed[seed] for seed, value in self.by_seed.items() if seed in other.by_seed}
-        items = independent_difference(self.items, other.items)
-        return OverSeeds(items, by_seed, self.interaction.plus(other.interaction))
+        clusters, others = (set(next(iter(one.residuals.values()), ())) for one in (self, other))
+        if clusters.isdisjoint(others) or self.residuals.keys() != other.residuals.keys():
+            items = independent_difference(self.items, other.items)
+            return OverSeeds(items, by_seed, self.interaction.plus(other.interaction))
+        names = sorted(clusters | others)
+        joint = {
+            seed: {name: residuals.get(name, 0.0) - other.residuals[seed].get(name, 0.0) for name in names}
+            for seed, residuals in self.residuals.items()
+        }
+        items = _of_residuals(self.items, other.items, list(joint.values()))
+        return OverSeeds(items, by_seed, interaction_of(list(joint.values())), residuals=joint)
+
+
+def _of_residuals(one: Estimate, other: Estimate, by_seed: Sequence[Mapping[str, float]]) -> Estimate:
+    """The difference of two estimates with the clustered error of their joint residuals, averaged over seeds."""
+    num_clusters, n, unpaired = len(by_seed[0]), one.n + other.n, one.unpaired + other.unpaired
+    if one.value is None or other.value is None or num_clusters < 2:
+        value = None if one.value is None or other.value is None else one.value - other.value
+        return Estimate(value, None, None, None, n, num_clusters, one.level, unpaired=unpaired)
+    sums = [math.fsum(residuals[name] for residuals in by_seed) / len(by_seed) for name in by_seed[0]]
+    error = math.sqrt(math.fsum(part**2 for part in sums) * num_clusters / (num_clusters - 1))
+    if error <= RELATIVE_ROUNDING * max(abs(one.value), abs(other.value)):
+        error = 0.0
+    found = with_interval(one.value - other.value, error, num_clusters - 1, n, num_clusters, one.level)
+    return replace(found, unpaired=unpaired)
 
 
 def with_seeds(estimate: Estimate, by_seed: Sequence[float], interaction: Variance | None = None) -> Estimate:
@@ -95,30 +124,38 @@ def with_seeds(estimate: Estimate, by_seed: Sequence[float], interaction: Varian
     return replace(found, unpaired=estimate.unpaired)
 
 
-def interaction_of(
-    by_seed: Sequence[Mapping[str, float]], weights: Mapping[str, float] | None, clusters: Mapping[str, Hashable]
-) -> Variance:
-    """The part of a ratio's variance that is neither the clusters' nor the seeds'.
+def cluster_residuals(
+    scores: Mapping[str, float], weights: Mapping[str, float] | None, clusters: Mapping[str, str]
+) -> dict[str, float]:
+    """What each cluster adds to the error of a ratio: sum over its items of (score - ratio * weight), over all weights.
 
     Args:
-        by_seed: each seed's scores (S, n items), the same items on each.
+        scores: by item (n).
         weights: what the sum of the scores is divided by, summed over items (n); None: the number of items.
         clusters: the cluster of each item.
+    """
+    total = math.fsum(1.0 if weights is None else weights[item] for item in scores)
+    ratio = math.fsum(scores.values()) / total if scores else 0.0
+    found: dict[str, float] = {}
+    for item, score in scores.items():
+        residual = (score - ratio * (1.0 if weights is None else weights[item])) / total
+        found[clusters[item]] = found.get(clusters[item], 0.0) + residual
+    return found
+
+
+def interaction_of(by_seed: Sequence[Mapping[str, float]]) -> Variance:
+    """The part of an estimate's variance that is neither the clusters' nor the seeds'.
+
+    Args:
+        by_seed: each seed's residuals by cluster (S, C), as `cluster_residuals` gives them.
 
     Returns:
-        sum_cs r_cs^2 * C / ((C - 1) (S - 1) S) / (sum of weights)^2 over C clusters c and S seeds s, where r_cs is the
-        sum of a cluster's residuals on one seed, less its mean over the seeds; 0 with one seed or one cluster.
+        sum_cs (r_cs - mean_s r_cs)^2 * C / ((C - 1) (S - 1) S); 0 with one seed or one cluster.
     """
-    items = list(by_seed[0]) if by_seed else []
-    codes = {cluster: code for code, cluster in enumerate(dict.fromkeys(clusters[item] for item in items))}
-    num_seeds, num_clusters = len(by_seed), len(codes)
+    num_seeds, num_clusters = len(by_seed), len(by_seed[0]) if by_seed else 0
     if num_seeds < 2 or num_clusters < 2:
         return Variance()
-    scores = np.array([[of_seed[item] for item in items] for of_seed in by_seed])
-    size = np.array([1.0 if weights is None else weights[item] for item in items])
-    residuals: Floats = scores - scores.sum(axis=1, keepdims=True) / size.sum() * size
-    sums = np.zeros((num_seeds, num_clusters))
-    np.add.at(sums, (slice(None), [codes[clusters[item]] for item in items]), residuals)
-    own = sums - sums.mean(axis=0)
+    residuals = np.array([[of_seed[cluster] for cluster in by_seed[0]] for of_seed in by_seed])
+    own: Floats = residuals - residuals.mean(axis=0)
     df = (num_clusters - 1) * (num_seeds - 1)
-    return Variance(float((own**2).sum()) * num_clusters / (df * num_seeds) / float(size.sum()) ** 2, df)
+    return Variance(float((own**2).sum()) * num_clusters / (df * num_seeds), df)

@@ -25,7 +25,7 @@ NEITHER = "#5d676c"
 QUERY = """
     SELECT metric, arm, against, value, low, high, n, clusters, seeds, p_value, adjusted_p_value, is_declared
     FROM effects
-    WHERE metric SIMILAR TO '(lasting|sharing)_items/sum/(rate|log_odds|order_consistency)'
+    WHERE metric SIMILAR TO '(lasting|sharing)_items/sum/(rate|log_odds|order_consistency)' OR is_declared
 """
 Effect = dict[str, Any]
 
@@ -59,14 +59,19 @@ def markdown(rows: list[Effect]) -> str:
     lines += ["| --- | ---: | ---: | ---: | ---: |"]
     for row in (row for row in rows if row["is_declared"]):
         lines.append(
-            f"| {row['arm']} less {row['against']}, items on {_value(row)} | {row['value']:+.2f} {_interval(row)} "
-            f"| {row['p_value']:.3g} | {row['adjusted_p_value']:.3g} | {row['n']}, {row['clusters']}, {row['seeds']} |"
+            f"| {row['arm']} less {row['against']}, {_items(row)} | {row['value']:+.2f} {_interval(row)} "
+            f"| {_p(row['p_value'])} | {_p(row['adjusted_p_value'])} | {row['n']}, {row['clusters']}, {row['seeds']} |"
         )
     return "\n".join(lines)
 
 
-def _value(row: Effect) -> str:
-    return VALUES[row["metric"].split("_")[0]]
+def _items(row: Effect) -> str:
+    """Which items a contrast is of."""
+    return "the sum of both" if " - " in row["metric"] else f"items on {VALUES[row['metric'].split('_')[0]]}"
+
+
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
 
 
 def _interval(row: Effect) -> str:
@@ -82,14 +87,14 @@ def draw(rows: list[Effect], path: Path) -> None:
             row = next(row for row in rows if row["metric"] == f"{value}_items/sum/rate" and row["arm"] == arm)
             _mark(panel, row, place, COLOURS.get(arm.split("+")[0], NEITHER))
         panel.axvline(0.5, color="#c9cdcc", linewidth=1, zorder=0)
-        panel.set(title=f"Items on {name}", xlabel="share that takes the value's option", xlim=(0, 1))
+        panel.set(title=f"Items on {name}", xlabel="rate of the value's option", xlim=(0, 1))
         panel.set_yticks(range(len(arms)), arms if panel is panels[0] else [""] * len(arms))
     contrasts = [row for row in rows if row["is_declared"]]
     for place, row in enumerate(contrasts):
-        _mark(panels[2], row, place, COLOURS[row["metric"].split("_")[0]])
+        _mark(panels[2], row, place, NEITHER if " - " in row["metric"] else COLOURS[row["metric"].split("_")[0]])
     panels[2].axvline(0, color="#c9cdcc", linewidth=1, zorder=0)
-    panels[2].set(title="Its own value less the other's", xlabel="log-odds of the value's option (nats)")
-    panels[2].set_yticks(range(len(contrasts)), [f"items on\n{_value(row)}" for row in contrasts])
+    panels[2].set(title="Its own value's arm less the other's", xlabel="log-odds of the value's option (nats)")
+    panels[2].set_yticks(range(len(contrasts)), [_items(row).replace(" on ", " on\n") for row in contrasts])
     panels[2].set_ylim(-0.6, len(contrasts) - 0.4)
     for panel in panels:
         panel.invert_yaxis()

@@ -14,6 +14,7 @@ from eval import arms_rows, check_settings
 from eval import arms_table as arms_table_of_run
 from eval.statistics.arms import ONE_SEED, ArmRow, arms_table, tables
 from eval.statistics.readings import read_arms
+from eval.tasks.preference import SCORINGS
 
 Add = Callable[..., None]
 
@@ -63,8 +64,8 @@ def test_differences_are_paired_and_the_base_model_comes_first(store: WritingSto
 def test_the_difference_in_differences_is_that_of_clauses_less_that_of_control(
     store: WritingStore, measured: Add
 ) -> None:
-    for variant, gain in ((CLAUSES, 9.0), (CONTROL, 4.0)):
-        for item, wobble in (("a1", 1.0), ("b1", -1.0), ("c1", 0.0)):
+    for variant, gain, items in ((CLAUSES, 9.0, ("a1", "b1", "c1")), (CONTROL, 4.0, ("x1", "y1", "z1"))):
+        for item, wobble in zip(items, (1.0, -1.0, 0.0), strict=True):
             measured("base", None, variant, item, 40.0)
             measured("arm", 0, variant, item, 40.0 - gain + wobble)
     row = by_name(arms_table(store, Recipe(name="run")))["arm", f"bits_per_byte/{CLAUSES} - {CONTROL}", "base"]
@@ -254,6 +255,33 @@ def test_the_difference_in_differences_can_be_declared(store: WritingStore, meas
     recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
     (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
     assert declared.estimate.value == pytest.approx(0.0)
+
+
+def test_what_an_arm_does_to_two_kinds_of_items_alike_cancels_in_a_contrast_less_another(
+    store: WritingStore, add_rows: Add
+) -> None:
+    """Two arms, of which one likes the option less that all items share: 3 nats on both kinds, 1 and 2 of its own."""
+    store.writer("eval").set_current("evals", {"all": "h"})
+    for arm, tilt, own in (("one", 3.0, (1.0, -2.0)), ("two", 0.0, (0.0, 0.0))):
+        for task, more in zip(("first", "second"), own, strict=True):
+            for place, item in enumerate(("a1", "b1", "c1", "d1")):
+                for variant in (f"aligned_{order}/{scoring}" for order in ("first", "second") for scoring in SCORINGS):
+                    add_rows("evals", {
+                        "eval_id": f"{arm}{task}{item}{variant}", "arm": arm, "train_seed": 0, "task": task,
+                        "item_id": f"{task}{item}", "variant": variant, "cluster": item[0], "eval_hash": "h",
+                        "score": tilt + more + place * tilt,
+                    })  # fmt: skip
+    tasks = [{name: {"kind": "preference"}} for name in ("first", "second")]
+    contrast = {"arm": "one", "against": "two", "metric": "first/sum/log_odds", "less": "second/sum/log_odds"}
+    recipe = declaring({"one": ["s"], "two": ["t"]}, [contrast], tasks)
+    check_settings(recipe)
+    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
+    assert declared.metric == "first/sum/log_odds - second/sum/log_odds"
+    assert declared.estimate.value == pytest.approx(3.0)
+    assert declared.estimate.degenerate and (declared.estimate.n, declared.estimate.clusters) == (8, 4)
+    wrong = declaring({"one": ["s"], "two": ["t"]}, [contrast | {"less": "second/sum/logodds"}], tasks)
+    with pytest.raises(RecipeError, match=r"contrasts\[0\].less: no task measures 'second/sum/logodds'"):
+        check_settings(wrong)
 
 
 def test_a_contrast_that_cannot_be_made_yet_counts_and_breaks_nothing(store: WritingStore, measured: Add) -> None:

@@ -21,7 +21,8 @@ from eval.statistics.estimates import (
     ratio_estimate,
     wilson,
 )
-from eval.statistics.seeds import OverSeeds, Variance, interaction_of, with_seeds
+from eval.statistics.metrics import Metric
+from eval.statistics.seeds import OverSeeds, Variance, cluster_residuals, interaction_of, with_seeds
 
 Floats = NDArray[np.float64]
 
@@ -260,19 +261,38 @@ def test_what_clusters_and_seeds_share_is_the_mean_square_of_their_interaction()
     names = [f"i{k}" for k in range(num_clusters * each)]
     clusters = {name: f"c{k // each}" for k, name in enumerate(names)}
     scores = rng.normal(size=(num_seeds, num_clusters)).repeat(each, axis=1) + rng.normal(size=(num_seeds, len(names)))
-    found = interaction_of([dict(zip(names, one, strict=True)) for one in scores.tolist()], None, clusters)
+    by_seed = [dict(zip(names, one, strict=True)) for one in scores.tolist()]
+    found = interaction_of([cluster_residuals(one, None, clusters) for one in by_seed])
     means = scores.reshape(num_seeds, num_clusters, each).mean(axis=2)
     seed, cluster = np.indices(means.shape).reshape(2, -1)
     additive = np.column_stack([np.ones(means.size), np.eye(num_seeds)[seed, 1:], np.eye(num_clusters)[cluster, 1:]])
     residual = sm.OLS(means.ravel(), additive).fit()
     assert found.df == residual.df_resid == 18
     assert found.value == pytest.approx(residual.mse_resid / (num_seeds * num_clusters), rel=1e-9)
-    weighted = interaction_of(
-        [{name: 2 * score for name, score in zip(names, one, strict=True)} for one in scores.tolist()],
-        dict.fromkeys(names, 2.0), clusters,
-    )  # fmt: skip
+    doubled = [{name: 2 * score for name, score in one.items()} for one in by_seed]
+    weighted = interaction_of([cluster_residuals(one, dict.fromkeys(names, 2.0), clusters) for one in doubled])
     assert weighted.value == pytest.approx(found.value, rel=1e-9), "a ratio does not hang on the unit"
-    assert interaction_of([dict.fromkeys(names, 1.0)], None, clusters) == Variance()
+    assert interaction_of([cluster_residuals(by_seed[0], None, clusters)]) == Variance()
+
+
+def test_a_difference_in_differences_on_the_same_clusters_is_that_of_their_items_together() -> None:
+    """Of as many items in each cluster it is twice the mean over all items, the second kind's with the sign turned."""
+    rng = np.random.default_rng(12)
+    names, clusters = [f"i{k}" for k in range(60)], {f"i{k}": f"c{k // 6}" for k in range(60)}
+    shared = rng.normal(size=10).repeat(6)
+    both = [shared + rng.normal(size=60) + shift for shift in (0.5, -0.2)]
+    one, other = (Metric({0: dict(zip(names, scores.tolist(), strict=True))}, None, clusters) for scores in both)
+    found = one.value().minus(other.value()).estimate()
+    together = clustered_mean(np.concatenate([2 * both[0], -2 * both[1]]).tolist(), [*clusters.values()] * 2)
+    assert found.value == pytest.approx(together.value, rel=1e-12)
+    assert found.standard_error == pytest.approx(together.standard_error, rel=1e-12)
+    assert (found.n, found.clusters, found.df) == (120, 10, 9)
+    assert found.standard_error is not None
+    apart = Metric({0: one.scores[0]}, None, {name: f"other {cluster}" for name, cluster in clusters.items()})
+    independent = apart.value().minus(other.value()).estimate()
+    assert independent.value == pytest.approx(found.value)
+    assert independent.standard_error is not None and independent.standard_error > 1.2 * found.standard_error
+    assert one.value().minus(one.value()).estimate().degenerate, "nothing is left of the same twice"
 
 
 def test_independent_interactions_add() -> None:
