@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from corpus.errors import SetupError
-from corpus.models import puts_bos
 from corpus.recipe import Train
 
 if TYPE_CHECKING:
@@ -37,6 +36,12 @@ def apply_template(train: Train, tokenizer: PreTrainedTokenizerBase) -> None:
         tokenizer.chat_template = {name: with_options(text, options) for name, text in template.items()}
     else:
         tokenizer.chat_template = with_options(template, options)
+
+
+def puts_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether a tokenizer of transformers puts a BOS before every text."""
+    token_ids = cast("list[int]", tokenizer("a")["input_ids"])
+    return tokenizer.bos_token_id is not None and token_ids[0] == tokenizer.bos_token_id
 
 
 def has_plain_template(tokenizer: PreTrainedTokenizerBase) -> bool:

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
 from corpus.builtin import BUILTIN, PACKAGES, builtin_folder
+from corpus.chat_template import apply_template
 from corpus.errors import SetupError
 from corpus.privacy import no_telemetry
 from corpus.store.identity import content_id, file_id
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
-    from transformers import PreTrainedTokenizerBase
 
     from corpus.recipe import EngineSettings, Train
 
@@ -129,8 +129,6 @@ def chat_token_counter(train: Train) -> Callable[[Sequence[Sequence[Mapping[str,
     no_telemetry()
     from transformers import AutoTokenizer
 
-    from corpus.chat_template import apply_template
-
     base = (train.model, train.revision, train.trust_remote_code)
     count = _counter(_tokenizer(*base, reads_special=True))
     tokenizer = AutoTokenizer.from_pretrained(
@@ -144,12 +142,6 @@ def chat_token_counter(train: Train) -> Callable[[Sequence[Sequence[Mapping[str,
         return count(templated.apply_chat_template(conversations, tokenize=False)) if chats else []
 
     return count_chats
-
-
-def puts_bos(tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether a tokenizer of transformers puts a BOS before every text."""
-    token_ids = cast("list[int]", tokenizer("a")["input_ids"])
-    return tokenizer.bos_token_id is not None and token_ids[0] == tokenizer.bos_token_id
 
 
 def _counter(tokenizer: Tokenizer) -> Callable[[Sequence[str]], list[int]]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, cast
 
+from corpus.chat_template import puts_bos
 from corpus.errors import TrainingError
-from corpus.models import puts_bos
 from train.packing import piece_lengths
 from train.render import Message, chat_text, render_chat
 from train.segments import Segment
