@@ -91,9 +91,10 @@ def run(
 
 @app.command()
 def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
-    """Show what would be written: new, kept and stale briefs, tokens and time. Writes nothing."""
+    """Show what would be written, trained and measured, with tokens and time. Writes nothing."""
     import eval as evaluation
     import filters
+    import train
     from corpus import preview_run
     from corpus.console import show_table
     from corpus.recipe.file import load_recipe
@@ -104,6 +105,7 @@ def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
     if loaded.spec is not None or not loaded.arms:  # without a spec nothing is written, but arms may be measured
         for title, rows in preview_run(loaded).tables():
             show_table(title, rows)
+    show_table("training (estimated)", train.preview_rows(loaded))
     show_table("evaluation", evaluation.preview_rows(loaded))
 
 

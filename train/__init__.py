@@ -1,6 +1,6 @@
 """Midtraining and SFT: a model reads the documents, then learns from the chats.
 
-The door is `train_chains` (`follow_chains` for the other processes of a launcher) and `export_merged`;
+The door is `train_chains` (`follow_chains` for the other processes of a launcher), `preview_rows` and `export_merged`;
 `train.scoring` is there for the eval room: what was trained, and loading it.
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from corpus.store import Store
     from train.chains import TrainReport
 
-__all__ = ["export_merged", "follow_chains", "train_chains"]
+__all__ = ["export_merged", "follow_chains", "preview_rows", "train_chains"]
 
 
 def train_chains(
@@ -68,6 +68,17 @@ def follow_chains(
     team = Team()
     team.wait()
     train_missing(recipe, open_reader(run_folder), team, arms, Silent(), stop_after_seconds)
+
+
+def preview_rows(recipe: Recipe) -> list[dict[str, object]]:
+    """What training would come to, a row for each stage of each chain; writes nothing.
+
+    Raises:
+        RecipeError: a stage with a name that cannot be.
+    """
+    from train.preview import stage_rows
+
+    return stage_rows(recipe)
 
 
 def export_merged(recipe: Recipe, run_folder: Path, arm: str, seed: int, folder: Path) -> dict[str, object]:
