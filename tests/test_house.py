@@ -28,7 +28,7 @@ GROUND_FLOOR = (
         "corpus.privacy",
         "corpus.run",
     ),
-    *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign"),
+    *("corpus.console", "corpus.command", "corpus.quiet", "corpus.foreign", "corpus.quoted"),
 )
 MAY_IMPORT = {
     "prompts": ("prompts",),
