@@ -131,6 +131,10 @@ MUTATIONS = {
         "train/held_out.py", "if is_held_out_document(seed, str(row[\"doc_id\"])):", "if True:",
         "train/test_held_out.py", "only_reserved",
     ),
+    "a graph that holds itself": (
+        "train/memory.py", "alive.append(storage)", "alive.append(tensor)",
+        "train/test_memory_and_speed.py", "keeps_nothing",
+    ),
     "clusters taken for a population": (
         "eval/statistics/estimates.py", "* num_clusters / (num_clusters - 1)", "", "eval/test_stats.py", "",
     ),

@@ -57,15 +57,17 @@ def kept_bytes(model: PackedModel, compute: Compute) -> tuple[float, float]:
 
 def _kept_bytes(model: PackedModel, compute: Compute, num_tokens: int) -> int:
     seen: dict[int, int] = {}
-    alive: list[torch.Tensor] = []  # else two tensors could have had one address
+    # Else two tensors could have had one address. Tensors themselves would hold the graph, which holds this function.
+    alive: list[torch.UntypedStorage] = []
     weights = {value.untyped_storage().data_ptr() for value in model.parameters()}
 
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def keep(tensor: torch.Tensor) -> None:
+        # Nothing comes back from here: a node that saved its own output would hold itself, and the model with it, for
+        # ever. No backward pass follows that would ask for it.
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
             seen[storage.data_ptr()] = storage.nbytes()
-            alive.append(tensor)
-        return tensor
+            alive.append(storage)
 
     was_training = model.training
     model.train()
