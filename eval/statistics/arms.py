@@ -162,7 +162,7 @@ def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
     found = [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
     rows += declared + [row for row in found if (row.arm, row.against, row.metric) not in known]
     by_name = {task.name: task for task in tasks}
-    return [found for row in rows if (found := _of_task(row, by_name.get(row.metric.partition("/")[0]))) is not None]
+    return [told for row in rows if (told := _of_task(row, by_name.get(row.metric.partition("/")[0]))) is not None]
 
 
 def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
