@@ -140,11 +140,11 @@ MUTATIONS = {
     ),
     "the spread between seeds left out": (
         "eval/statistics/seeds.py", "spread = float(np.std(by_seed, ddof=1)) / math.sqrt(num_seeds)",
-        "spread = 0.0", "eval/test_stats.py", "seed",
+        "spread = 0.0", "eval/test_seeds.py", "seed",
     ),
     "what clusters and seeds share counted twice": (
         "eval/statistics/seeds.py", "total = between.value + within.value - both.value",
-        "total = between.value + within.value", "eval/test_stats.py", "counted_once",
+        "total = between.value + within.value", "eval/test_seeds.py", "counted_once",
     ),
     "the answers' noise counted twice": (
         "eval/statistics/metrics.py", "if len(by_seed) < 2 or None in self.scores or not items:", "if True:",

@@ -50,7 +50,7 @@ def conditions(look: Look) -> list[tuple[tuple[str, str], list[str], list[ByCond
 
 
 def transcripts(look: Look) -> list[Row]:
-    """Some answers of each task and arm, with every reading of each, and what decided it marked in the text."""
+    """Some answers of each task and arm, with every reading of each, and the words by which harm was read marked."""
     found = look.rows(
         """
         WITH readings AS (

@@ -171,8 +171,10 @@ def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
     Raises:
         RecipeError: one is not, with the nearest name: it would count in the correction and say nothing.
     """
-    known = [*metric_names(tasks), SPEC_OVER_REGISTER]
+    own = metric_names(tasks)
     for place, contrast in enumerate(recipe.eval.contrasts):
+        # What is a difference in differences already cannot have another taken off.
+        known = [*own, SPEC_OVER_REGISTER] if contrast.less is None else own
         for key, metric in (("metric", contrast.metric), ("less", contrast.less)):
             if metric is not None and metric not in known and not is_dimension(metric, known):
                 raise RecipeError(

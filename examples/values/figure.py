@@ -13,19 +13,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+from matplotlib import pyplot
+from matplotlib.axes import Axes
 
-matplotlib.use("svg")
-matplotlib.rcParams |= {"font.family": "sans-serif", "svg.hashsalt": "specmill", "svg.fonttype": "none"}
-from matplotlib import pyplot  # noqa: E402  # the back end is chosen first
-
+STYLE = {"font.family": "sans-serif", "svg.hashsalt": "specmill", "svg.fonttype": "none"}
 VALUES = {"lasting": "what lasts", "sharing": "what can be shared"}
 COLOURS = {"lasting": "#126e68", "sharing": "#d08a2e"}
 NEITHER = "#5d676c"
 QUERY = """
     SELECT metric, arm, against, value, low, high, n, clusters, seeds, p_value, adjusted_p_value, is_declared
     FROM effects
-    WHERE metric SIMILAR TO '(lasting|sharing)_items/sum/(rate|log_odds|order_consistency)' OR is_declared
+    WHERE value IS NOT NULL
+    AND (metric SIMILAR TO '(lasting|sharing)_items/sum/(rate|log_odds|order_consistency)' OR is_declared)
 """
 Effect = dict[str, Any]
 
@@ -102,7 +101,7 @@ def draw(rows: list[Effect], path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def _mark(panel: Any, row: Effect, place: int, colour: str) -> None:  # noqa: ANN401  # matplotlib's axes are untyped
+def _mark(panel: Axes, row: Effect, place: int, colour: str) -> None:
     bars = None if row["low"] is None else [[row["value"] - row["low"]], [row["high"] - row["value"]]]
     panel.errorbar(row["value"], place, xerr=bars, fmt="o", color=colour, capsize=0, linewidth=1.8)
 
@@ -110,4 +109,5 @@ def _mark(panel: Any, row: Effect, place: int, colour: str) -> None:  # noqa: AN
 if __name__ == "__main__":
     found = effects(sys.argv[1])
     sys.stdout.write(markdown(found) + "\n")
-    draw(found, Path(sys.argv[2]))
+    with pyplot.rc_context(STYLE):
+        draw(found, Path(sys.argv[2]))

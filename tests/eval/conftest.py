@@ -131,3 +131,21 @@ def run(
         )
 
     return evaluate
+
+
+@pytest.fixture
+def measured(store: WritingStore, add_rows: Callable[..., None]) -> Callable[..., None]:
+    """Add one text's bits: measured(arm, seed, variant, item, bits)."""
+    store.writer("eval").set_current("evals", {"all": "h"})
+
+    def add(arm: str, seed: int | None, variant: str, item: str, bits: float | None) -> None:
+        add_rows(
+            "evals",
+            {
+                "eval_id": f"{arm}{seed}{variant}{item}", "arm": arm, "train_seed": seed, "task": "perplexity",
+                "item_id": f"{variant}/{item}", "variant": variant, "score": bits, "weight": 10.0,
+                "cluster": item[0], "eval_hash": "h",
+            },
+        )  # fmt: skip
+
+    return add

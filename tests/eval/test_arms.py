@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -14,27 +14,8 @@ from eval import arms_rows, check_settings
 from eval import arms_table as arms_table_of_run
 from eval.statistics.arms import ONE_SEED, ArmRow, arms_table, tables
 from eval.statistics.readings import read_arms
-from eval.tasks.preference import SCORINGS
 
 Add = Callable[..., None]
-
-
-@pytest.fixture
-def measured(store: WritingStore, add_rows: Add) -> Callable[..., None]:
-    """Add one text's bits: measured(arm, seed, variant, item, bits)."""
-    store.writer("eval").set_current("evals", {"all": "h"})
-
-    def add(arm: str, seed: int | None, variant: str, item: str, bits: float | None) -> None:
-        add_rows(
-            "evals",
-            {
-                "eval_id": f"{arm}{seed}{variant}{item}", "arm": arm, "train_seed": seed, "task": "perplexity",
-                "item_id": f"{variant}/{item}", "variant": variant, "score": bits, "weight": 10.0,
-                "cluster": item[0], "eval_hash": "h",
-            },
-        )  # fmt: skip
-
-    return add
 
 
 def by_name(rows: list[ArmRow]) -> Mapping[tuple[str, str, str | None], ArmRow]:
@@ -224,74 +205,6 @@ def test_the_headline_is_one_row_an_arm_and_says_where_an_interval_is_not_to_be_
     assert sft["preference, rate"] == "-"
 
 
-def test_a_declared_contrast_stands_first_is_corrected_and_not_told_twice(store: WritingStore, measured: Add) -> None:
-    for place, item in enumerate(("a1", "b1", "c1", "d1")):
-        measured("base", None, CONTROL, item, 40.0)
-        for arm, gain in (("one", 4.0), ("two", 6.0)):
-            measured(arm, 0, CONTROL, item, 40.0 - gain - place)
-    metric = f"bits_per_byte/{CONTROL}"
-    pairs = [("two", "one"), ("one", "base"), ("base", "two")]
-    contrasts = [{"arm": arm, "against": against, "metric": metric} for arm, against in pairs]
-    arms = {"base": [], "one": ["s"], "two": ["t"]}
-    recipe = declaring(arms, contrasts)
-    rows = arms_table(store, recipe)
-    declared = [row for row in rows if row.is_declared]
-    assert [(row.arm, row.against) for row in declared] == pairs
-    assert declared[0].estimate.value == pytest.approx(-0.2)
-    assert declared[2].estimate.value == pytest.approx(0.75), "the base model may be the first of the two"
-    assert declared[1].adjusted_p_value is not None and declared[1].p_value is not None
-    assert declared[1].adjusted_p_value >= declared[1].p_value
-    assert len({(row.arm, row.against, row.metric) for row in rows}) == len(rows)
-    assert tables(rows)[0][0] == "declared contrasts, same items"
-    assert tables(rows)[2][0].endswith("(exploratory)")
-
-
-def test_the_difference_in_differences_can_be_declared(store: WritingStore, measured: Add) -> None:
-    for variant in (CLAUSES, CONTROL):
-        for item in ("a1", "b1", "c1"):
-            measured("base", None, variant, item, 40.0)
-            measured("arm", 0, variant, item, 30.0)
-    metric = f"bits_per_byte/{CLAUSES} - {CONTROL}"
-    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
-    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
-    assert declared.estimate.value == pytest.approx(0.0)
-
-
-def test_what_an_arm_does_to_two_kinds_of_items_alike_cancels_in_a_contrast_less_another(
-    store: WritingStore, add_rows: Add
-) -> None:
-    """Two arms, of which one likes the option less that all items share: 3 nats on both kinds, 1 and 2 of its own."""
-    store.writer("eval").set_current("evals", {"all": "h"})
-    for arm, tilt, own in (("one", 3.0, (1.0, -2.0)), ("two", 0.0, (0.0, 0.0))):
-        for task, more in zip(("first", "second"), own, strict=True):
-            for place, item in enumerate(("a1", "b1", "c1", "d1")):
-                for variant in (f"aligned_{order}/{scoring}" for order in ("first", "second") for scoring in SCORINGS):
-                    add_rows("evals", {
-                        "eval_id": f"{arm}{task}{item}{variant}", "arm": arm, "train_seed": 0, "task": task,
-                        "item_id": f"{task}{item}", "variant": variant, "cluster": item[0], "eval_hash": "h",
-                        "score": tilt + more + place * tilt,
-                    })  # fmt: skip
-    tasks = [{name: {"kind": "preference"}} for name in ("first", "second")]
-    contrast = {"arm": "one", "against": "two", "metric": "first/sum/log_odds", "less": "second/sum/log_odds"}
-    recipe = declaring({"one": ["s"], "two": ["t"]}, [contrast], tasks)
-    check_settings(recipe)
-    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
-    assert declared.metric == "first/sum/log_odds - second/sum/log_odds"
-    assert declared.estimate.value == pytest.approx(3.0)
-    assert declared.estimate.degenerate and (declared.estimate.n, declared.estimate.clusters) == (8, 4)
-    wrong = declaring({"one": ["s"], "two": ["t"]}, [contrast | {"less": "second/sum/logodds"}], tasks)
-    with pytest.raises(RecipeError, match=r"contrasts\[0\].less: no task measures 'second/sum/logodds'"):
-        check_settings(wrong)
-
-
-def test_a_contrast_that_cannot_be_made_yet_counts_and_breaks_nothing(store: WritingStore, measured: Add) -> None:
-    measured("base", None, CONTROL, "a1", 40.0)
-    metric = "agentic/verdict, these conditions"
-    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}])
-    (declared,) = [row for row in arms_table(store, recipe) if row.is_declared]
-    assert (declared.estimate.value, declared.p_value, declared.adjusted_p_value) == (None, None, None)
-
-
 @pytest.mark.parametrize("has_ours", [True, False])
 def test_numbers_that_a_scenario_of_ours_is_in_say_so(store: WritingStore, add_rows: Add, has_ours: bool) -> None:
     store.writer("eval").set_current("evals", {"all": "h"})
@@ -307,44 +220,9 @@ def test_numbers_that_a_scenario_of_ours_is_in_say_so(store: WritingStore, add_r
     assert all(("not the paper's" in note) is has_ours for note in notes)
 
 
-@pytest.mark.parametrize(
-    ("metric", "fault"),
-    [
-        ("preference/sum/logodds", "did you mean 'preference/sum/log_odds'"),
-        ("spec_qa/rating", "no task measures 'spec_qa/rating'"),
-        (f"bits_per_byte/{CLAUSES} - {CONTROL}", None),
-        ("preference/sum/rate", None),
-        ("preference/sampled/rate", "no task measures 'preference/sampled/rate'"),
-        ("preference/sum/log_odds_over_control", "no task measures"),
-        ("unseen/sum/log_odds_over_control", None),
-        ("unseen/sum/order_consistency", "no task measures"),
-        ("uncontrolled/sum/log_odds_over_control", "no task measures"),
-    ],
-)
-def test_a_contrast_of_a_metric_that_no_task_has_is_refused(metric: str, fault: str | None) -> None:
-    cloze = {"kind": "preference", "prompt": "preference_cloze"}
-    tasks = ["perplexity", "preference", {"unseen": cloze}, {"uncontrolled": cloze | {"controls": False}}]
-    recipe = declaring({"base": [], "arm": ["s"]}, [{"arm": "arm", "against": "base", "metric": metric}], tasks)
-    if fault is None:
-        check_settings(recipe)
-        return
-    with pytest.raises(RecipeError, match=fault):
-        check_settings(recipe)
-
-
 def test_a_judge_or_samples_that_no_task_uses_are_refused() -> None:
     base = {"name": "run", "arms": {"base": []}, "engines": {"judge": {}}}
     recipe = Recipe.model_validate(base | {"eval": {"judge": "judge"}})
     with pytest.raises(RecipeError, match=r"eval.judge \(judge\): none of the tasks asks for answers"):
         check_settings(recipe)
     check_settings(Recipe.model_validate(base | {"eval": {"judge": "judge", "tasks": ["spec_qa"], "samples": 3}}))
-
-
-def declaring(arms: dict[str, list[str]], contrasts: list[dict[str, str]], tasks: Sequence[object] = ()) -> Recipe:
-    stages = {stage: {"data": "docs"} for chain in arms.values() for stage in chain}
-    return Recipe.model_validate(
-        {
-            "name": "run", "mixes": {"docs": {}}, "train": {"stages": stages}, "arms": arms,
-            "eval": {"contrasts": contrasts} | ({"tasks": list(tasks)} if tasks else {}),
-        }
-    )  # fmt: skip

@@ -28,6 +28,7 @@ ITEMS = [
     for number in range(6)
 ]
 Add = Callable[..., None]
+Metrics = dict[str, float | None]
 
 
 def measure_with(
@@ -55,39 +56,41 @@ def measure_with(
     ]  # fmt: skip
 
 
-def metrics(store: WritingStore, add_rows: Add, rows: list[dict[str, object]]) -> dict[str, float | None]:
-    add_rows("evals", *rows)
-    store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
-    return {row.metric: row.estimate.value for row in arms_table(store, Recipe(name="run"))}
-
-
-def test_a_model_that_always_takes_the_first_item_gets_half_and_no_consistency(
+@pytest.fixture
+def metrics_of(
     monkeypatch: pytest.MonkeyPatch,
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     store: WritingStore,
     add_rows: Add,
+) -> Callable[..., Metrics]:
+    """metrics_of(favours, items, **settings): the metrics of such a model."""
+
+    def measure(favours: Callable[[str, str], float], *items: Sequence[PreferenceItem], **settings: object) -> Metrics:
+        add_rows("evals", *measure_with(monkeypatch, favours, model, tokenizer, *items, **settings))
+        store.writer("eval").set_current("evals", {"base/untrained/preference": "h"})
+        return {row.metric: row.estimate.value for row in arms_table(store, Recipe(name="run"))}
+
+    return measure
+
+
+def test_a_model_that_always_takes_the_first_item_gets_half_and_no_consistency(
+    metrics_of: Callable[..., Metrics],
 ) -> None:
     def first_item(prompt: str, option: str) -> float:
         return -1.0 if prompt.index(option) < prompt.index("\n* ", prompt.index("\n* ") + 1) else -3.0
 
-    found = metrics(store, add_rows, measure_with(monkeypatch, first_item, model, tokenizer))
+    found = metrics_of(first_item)
     assert found["preference/sum/rate"] == 0.5
     assert found["preference/sum/order_consistency"] == 0.0
     assert found["preference/sum/log_odds"] == 0.0
 
 
-def test_an_oracle_gets_everything(
-    monkeypatch: pytest.MonkeyPatch,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    store: WritingStore,
-    add_rows: Add,
-) -> None:
+def test_an_oracle_gets_everything(metrics_of: Callable[..., Metrics]) -> None:
     def oracle(prompt: str, option: str) -> float:
         return -1.0 if "tell her" in option else -3.0
 
-    found = metrics(store, add_rows, measure_with(monkeypatch, oracle, model, tokenizer))
+    found = metrics_of(oracle)
     assert {found[f"preference/{scoring}/{name}"] for scoring in ("sum", "per_byte") for name in ("rate",)} == {1.0}
     assert found["preference/sum/order_consistency"] == 1.0
     assert found["preference/sum/log_odds"] == 2.0
@@ -180,24 +183,14 @@ def test_options_that_are_not_shown_are_scored_once_and_their_orders_agree(
         PreferenceSettings(prompt="preference_cloze", sampled=True)
 
 
-def test_liking_the_words_of_an_option_is_told_from_preferring_it(
-    monkeypatch: pytest.MonkeyPatch,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    store: WritingStore,
-    add_rows: Add,
-) -> None:
+def test_liking_the_words_of_an_option_is_told_from_preferring_it(metrics_of: Callable[..., Metrics]) -> None:
     """2 nats for the words whatever is asked, 1 more where a preference is asked for; the last item has no control."""
 
     def liking(prompt: str, option: str) -> float:
         return (-1.0 if "tell her" in option else -3.0) + ("tell her" in option) * ("Case" in prompt)
 
     items = [item.model_copy(update={"control_question": "What does it begin with?"}) for item in ITEMS[:5]]
-    found = metrics(
-        store,
-        add_rows,
-        measure_with(monkeypatch, liking, model, tokenizer, [*items, ITEMS[5]], prompt="preference_brief"),
-    )
+    found = metrics_of(liking, [*items, ITEMS[5]], prompt="preference_brief")
     assert found["preference/sum/log_odds"] == 3.0
     assert found["preference/sum/control_log_odds"] == 2.0
     assert found["preference/sum/log_odds_over_control"] == 1.0
@@ -222,12 +215,6 @@ def test_controls_are_asked_where_nothing_else_asks_for_a_choice(
     assert (hashes[0] != hashes[1]) is are_asked, "what is not asked decides nothing"
 
 
-def test_without_control_questions_nothing_is_said_of_them(
-    monkeypatch: pytest.MonkeyPatch,
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    store: WritingStore,
-    add_rows: Add,
-) -> None:
-    found = metrics(store, add_rows, measure_with(monkeypatch, lambda *_: -1.0, model, tokenizer))
+def test_without_control_questions_nothing_is_said_of_them(metrics_of: Callable[..., Metrics]) -> None:
+    found = metrics_of(lambda *_: -1.0)
     assert found and not any("control" in name for name in found)

@@ -68,7 +68,7 @@ def agentic(
     )
 
 
-@scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]  # as above
+@scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]  # mypy does not read inspect_ai
 def decisions(actions: str, scratchpad: bool, model_name: str, grader: str | None) -> Scorer:
     """Verdict, executed, harmful, tool use and refusal, each 0 or 1; NaN, which Inspect leaves out, where unknown."""
     settings = AgenticSettings.model_validate({"actions": actions.split(","), "scratchpad": scratchpad})
