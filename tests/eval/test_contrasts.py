@@ -118,3 +118,14 @@ def test_a_contrast_of_a_metric_that_no_task_has_is_refused(metric: str, fault: 
         return
     with pytest.raises(RecipeError, match=fault):
         check_settings(recipe)
+
+
+def test_a_difference_in_differences_has_no_further_one_taken_off() -> None:
+    clauses, control = f"bits_per_byte/{CLAUSES}", f"bits_per_byte/{CONTROL}"
+    both = {"arm": "arm", "against": "base", "metric": clauses, "less": control}
+    arms: dict[str, list[str]] = {"base": [], "arm": ["s"]}
+    check_settings(declaring(arms, [both], ["perplexity"]))
+    for key in ("metric", "less"):
+        recipe = declaring(arms, [both | {key: f"{clauses} - {CONTROL}"}], ["perplexity"])
+        with pytest.raises(RecipeError, match=rf"contrasts\[0\].{key}: no task measures"):
+            check_settings(recipe)
