@@ -4,8 +4,8 @@
 
 Both score both options in both orders, of the same prompts, with the same model in fp32 on two threads, in one process
 each, ABAB; sums that differ by 1e-5 a token or more are refused. Ours computes what two options share once; the
-harness is taken with the batch size that is best for it here. Loading is not counted. The interval is of the ratio of
-medians over rounds.
+harness is taken with the batch size that is best for it here. Loading is not counted. The ratio is of medians, and
+each round's own stands beside it.
 """
 
 from __future__ import annotations
