@@ -95,7 +95,7 @@ def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
     import eval as evaluation
     import filters
     import train
-    from corpus import preview_run
+    from corpus import preview_run, unknown_rows
     from corpus.console import show_table
     from corpus.recipe.file import load_recipe
 
@@ -105,8 +105,10 @@ def plan(recipe: RecipeArgument, override: Overrides = None) -> None:
     if loaded.spec is not None or not loaded.arms:  # without a spec nothing is written, but arms may be measured
         for title, rows in preview_run(loaded).tables():
             show_table(title, rows)
+    show_table("mixes name what no row will be of, unless it is imported", unknown_rows(loaded))
     show_table("training (estimated)", train.preview_rows(loaded))
-    show_table("evaluation", evaluation.preview_rows(loaded))
+    for title, rows in evaluation.preview_tables(loaded):
+        show_table(title, rows)
 
 
 @app.command()

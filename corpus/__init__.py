@@ -56,6 +56,13 @@ def preview_run(recipe: Recipe) -> Preview:
     return inside.preview(recipe)
 
 
+def unknown_rows(recipe: Recipe) -> list[dict[str, object]]:
+    """What its mixes name and no row will be of, unless it is imported: where, what, and why."""
+    from corpus import mix_names
+
+    return [one._asdict() for one in mix_names.unknown_names(recipe)]
+
+
 def generate_corpus(
     recipe: Recipe,
     store: WritingStore,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ from corpus.inspect.visible import visible
 LINE_SECONDS = 15.0
 """Time between two lines of progress where there is no terminal."""
 PLAIN_WIDTH = 140
-"""Width of tables where there is no terminal to ask (columns)."""
+"""Width of tables where there is no terminal to ask, and `COLUMNS` does not say (columns)."""
 
 
 class Lines:
@@ -186,7 +187,7 @@ def show_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     console = Console(highlight=False)
-    if not console.is_terminal:
+    if not console.is_terminal and "COLUMNS" not in os.environ:
         console = Console(highlight=False, width=PLAIN_WIDTH)
     console.print(table)
 

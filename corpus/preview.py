@@ -13,7 +13,6 @@ from corpus.errors import StoreError
 from corpus.estimates import TOKENS_PER_WORD, Measured, estimate, expected, measure, outline_tokens, unknown_calls
 from corpus.generate_report import brief_rows, clause_rows
 from corpus.known import Known, load_known
-from corpus.mix_names import UnknownName, unknown_names
 from corpus.plans import Plan, make_plan
 from corpus.recipe import Recipe
 from corpus.run import run_folder
@@ -38,8 +37,6 @@ class Preview:
     """What the estimates rest on."""
     num_given_up: int = 0
     """Briefs without a text that have no attempt left: `generate --top-up` asks for them again."""
-    unknown: Sequence[UnknownName] = ()
-    """What mixes name and no row will be of."""
 
     def tables(self) -> list[tuple[str, list[dict[str, object]]]]:
         """Tables for a person."""
@@ -53,7 +50,6 @@ class Preview:
             ("clauses", clause_rows(self.spec)),
             ("briefs", [*brief_rows(self.briefs), given_up]),
             (f"estimated from {self.basis}", estimates),
-            ("mixes name what no row will be of, unless it is imported", [one._asdict() for one in self.unknown]),
         ]
 
 
@@ -77,7 +73,7 @@ def preview(recipe: Recipe) -> Preview:
     tokens = _by_kind(recipe, plan, wanted, measured)
     speed = _measured_speed(store) if store else None
     seconds = sum(tokens.values()) / speed if speed else None
-    return Preview(spec, compared, tokens, seconds, _basis(wanted, measured), num_given_up, unknown_names(recipe))
+    return Preview(spec, compared, tokens, seconds, _basis(wanted, measured), num_given_up)
 
 
 def _wanted(missing: Sequence[Brief]) -> Iterator[Call]:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from eval.evaluate import EvalReport
     from eval.statistics.arms import ArmRow
 
-__all__ = ["arms_rows", "arms_table", "check_settings", "evaluate_arms", "preview_rows"]
+__all__ = ["arms_rows", "arms_table", "check_settings", "evaluate_arms", "preview_tables"]
 
 
 def check_settings(recipe: Recipe) -> None:
@@ -21,24 +21,30 @@ def check_settings(recipe: Recipe) -> None:
     Raises:
         RecipeError: an unknown task, setting or metric, with the nearest name; a wrong value; a task twice; a judge or
             a number of samples that no task would use.
+        ItemError: a file of items that cannot be read: told before anything is trained.
     """
-    from eval.statistics.arms import check_contrasts
-    from eval.tasks import check_judge, make_tasks
+    from eval.statistics.contrasts import check_contrasts
+    from eval.tasks import check_items, check_judge, make_tasks
 
     tasks = make_tasks(recipe)
     check_judge(recipe, tasks)
     check_contrasts(recipe, tasks)
+    if recipe.arms:
+        check_items(recipe, tasks)
 
 
-def preview_rows(recipe: Recipe) -> list[dict[str, object]]:
-    """What evaluating would measure, and what differences it could see: a row a task. Writes nothing.
+def preview_tables(recipe: Recipe) -> list[tuple[str, list[dict[str, object]]]]:
+    """What evaluating would measure, a row a task, and what was declared: titled tables. Writes nothing.
 
     Raises:
         RecipeError, ItemError: as when it is run.
     """
-    from eval.preview import eval_rows, preview_eval
+    from eval.preview import contrast_rows, eval_rows, preview_eval
 
-    return eval_rows(recipe, preview_eval(recipe)) if recipe.arms else []
+    if not recipe.arms:
+        return []
+    measured = eval_rows(recipe, preview_eval(recipe))
+    return [("evaluation", measured), ("contrasts declared, corrected together (Holm)", contrast_rows(recipe))]
 
 
 def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | None, progress: Progress) -> EvalReport:
@@ -54,8 +60,10 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
     """
     from eval.evaluate import evaluate_missing
     from eval.serving import serve_arm
-    from train.scoring import load_for_scoring
+    from train.scoring import load_for_scoring, scores_in_plain_template
 
+    if recipe.arms and scores_in_plain_template(recipe.train):
+        progress.note(f"asks in Specmill's plain template: {recipe.train.model} has no chat template of its own")
     return evaluate_missing(recipe, store, arms, progress, load_for_scoring, serve_arm)
 
 

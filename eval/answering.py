@@ -32,7 +32,7 @@ _OF_SPEED = frozenset({
     "pipeline_parallel_size", "enforce_eager", "kv_cache_memory_bytes", "swap_space", "cpu_offload_gb",
 })  # fmt: skip
 """Options of vLLM that change how fast it answers and not, but for rounding, what."""
-_REMEDY = "raise eval.engine.options.max_model_len, or give items that are shorter"
+_REMEDY = "raise eval.engine.options.max_model_len, lower the task's max_tokens, or give items that are shorter"
 
 ArmEngine = Callable[[Recipe, TrainedArm, Path], EngineSettings]
 """From an arm, and a folder that lives as long as the engine, to what serves it."""
@@ -102,7 +102,9 @@ async def _ask_each(
     recipe: Recipe, store: WritingStore, one: TrainedArm, asked: Sequence[Wanted], serve: ArmEngine, progress: Progress
 ) -> StageReport:
     with TemporaryDirectory(prefix="specmill-arm-") as folder:
-        async with open_engine(serve(recipe, one, Path(folder)), recipe.seed) as engine:
+        # vLLM draws all replies from one stream: started anew with the same seed it would give the same draws again, to
+        # samples 50 to 99 of a prompt those of 0 to 49, and to each arm those of the one before.
+        async with open_engine(serve(recipe, one, Path(folder)), draw("engine", asked[0].key) % 2**31) as engine:
             tasks = ", ".join(sorted({want.task for want in asked}))
             try:
                 refuse_too_long(engine, (want.request for want in asked), _REMEDY)

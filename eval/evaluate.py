@@ -100,7 +100,13 @@ def evaluate_missing(
     store.writer("eval").set_current("effects", {})  # until they are worked out anew
     _set_current(store, "evals", hashes | read, scopes | {f"{scope}/sampled" for scope in scopes})
     _set_current(store, "answers", answers, scopes)
-    if judge is not None:
+    if judge is None:
+        judged = [task.name for task in tasks if (sampled := loaded[task.name].sampled) is not None and sampled.rubrics]
+        if judged:
+            progress.note(
+                f"{', '.join(judged)}: eval.judge names no judge, so what only a judge can tell stays ungraded"
+            )
+    else:
         rubrics = {rubric: judge.grading_hash(rubric) for of_task in answered for rubric in of_task.sampled.rubrics}
         store.writer("eval").set_current("grades", rubrics)
     answered_now = [of_task for of_task in answered if of_task.one.arm in chosen]

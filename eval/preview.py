@@ -11,12 +11,17 @@ from corpus.recipe import Recipe
 from corpus.run import run_folder
 from corpus.store import Store, open_reader
 from eval.statistics.estimates import minimum_detectable_effect
+from eval.statistics.readings import THESE
 from eval.tasks import Task, make_tasks
+from eval.tasks.agentic.task import VERDICT
+from eval.tasks.capability import ACCURACY
 
 ARMS_CORRELATION = 0.5
 """Assumed between two arms' scores of one item."""
 CLUSTER_CORRELATION = 0.1
 """Assumed between the scores of two items of one cluster."""
+_RATE = {"preference": "sum/rate", "capability": ACCURACY, "agentic": f"{VERDICT}, {THESE}"}
+"""The rate of each kind of task whose spread can be assumed; of how conditions differ nothing is known beforehand."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +35,9 @@ class TaskPreview:
     """Answers that one arm with one seed is asked for; 0 where nothing is sampled."""
     detectable: float | None
     """The smallest true difference between two arms' rates that would be found (share, 80 % power); None where the
-    clusters are too few to say."""
+    clusters are too few to say, and where nothing is known beforehand of how a metric varies (nats, ratings, bits)."""
+    metric: str | None
+    """The rate that this is of."""
 
 
 def preview_eval(recipe: Recipe) -> list[TaskPreview]:
@@ -49,10 +56,24 @@ def eval_rows(recipe: Recipe, previews: Sequence[TaskPreview]) -> list[dict[str,
             "clusters": one.num_clusters,
             "models": models,
             "answers": one.num_answers * models,
-            "detectable difference of rates (estimated)": one.detectable,
+            "graded by": _graded_by(recipe, one),
+            "detectable (estimated)": one.detectable,
+            "of one contrast, no spread between seeds, in": one.metric,
         }
         for one in previews
     ]
+
+
+def contrast_rows(recipe: Recipe) -> list[dict[str, object]]:
+    """What the recipe declares beforehand."""
+    return [contrast.model_dump() for contrast in recipe.eval.contrasts]
+
+
+def _graded_by(recipe: Recipe, one: TaskPreview) -> str | None:
+    """The judge; None where nothing is sampled."""
+    if not one.num_answers:
+        return None
+    return recipe.eval.judge or "nobody: eval.judge is not set"
 
 
 def detectable_rate(num_items: int, num_clusters: int) -> float | None:
@@ -87,12 +108,13 @@ def _preview(recipe: Recipe, task: Task, store: Store | None) -> TaskPreview:
     if loaded.scored is not None:
         clusters = dict(loaded.scored.clusters)
     num_clusters = len(set(clusters.values()))
-    detectable = None
-    if task.kind in ("preference", "capability"):
-        detectable = detectable_rate(len(clusters), num_clusters)
-    elif task.kind == "agentic":
+    detectable, metric = None, _RATE.get(task.kind)
+    if task.kind == "agentic":
         detectable = detectable_in_these(len(clusters), num_answers // len(clusters))
-    return TaskPreview(task, len(clusters), num_clusters, num_answers, detectable)
+    elif metric is not None:
+        detectable = detectable_rate(len(clusters), num_clusters)
+    of = None if detectable is None else f"{task.name}/{metric}"
+    return TaskPreview(task, len(clusters), num_clusters, num_answers, detectable, of)
 
 
 def _existing(recipe: Recipe) -> Store | None:

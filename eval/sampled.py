@@ -34,8 +34,8 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class _Unread:
-    """One answer that has no rows yet, and waits for a grade."""
+class _Judged:
+    """One answer that a judge has something to say of."""
 
     of_task: Answered
     want: Wanted
@@ -43,6 +43,8 @@ class _Unread:
     """What rules told of it; they are written with the grade's."""
     question: Question
     grade_id: str
+    is_read: bool
+    """Whether its rows are written already: then only a second grade can be missing."""
 
 
 def answers_of(
@@ -78,25 +80,27 @@ def read_answers(
 ) -> Iterator[StageReport]:
     """Write what rules and the judge say of the answers that have no rows yet, of all arms together.
 
-    What rules tell alone is written first, so that a judge that breaks off takes nothing with it.
+    What rules tell alone is written first, so that a judge that breaks off takes nothing with it. Answers with rows are
+    read once more where there is a judge: the share of them that is graded twice may have been raised.
     """
     write = store.writer("eval").append
-    waiting: list[_Unread] = []
+    judged: list[_Judged] = []
     for of_task in answered:
-        for want, text in _unread(store, of_task):
+        for want, text, is_read in _given(store, of_task, unread_only=judge is None):
             reading = of_task.sampled.read(want.asked, text, can_judge=judge is not None)
-            if reading.question is None:
-                write({"evals": rows_of(of_task, want, reading.rows)})
-            else:
+            if reading.question is not None:
                 assert judge is not None, want
                 grade_id = judge.grade_id(reading.question)
-                waiting.append(_Unread(of_task, want, reading.rows, reading.question, grade_id))
-    if judge is not None and waiting:
-        questions = {one.grade_id: (one.of_task.task.name, one.question) for one in waiting}
+                judged.append(_Judged(of_task, want, reading.rows, reading.question, grade_id, is_read))
+            elif not is_read:
+                write({"evals": rows_of(of_task, want, reading.rows)})
+    if judge is not None and judged:
+        questions = {one.grade_id: (one.of_task.task.name, one.question) for one in judged}
         report = grade_missing(store, judge, questions, progress)
         if report is not None:
             yield report
-        given = grades(store, list(questions))
+        waiting = [one for one in judged if not one.is_read]
+        given = grades(store, [one.grade_id for one in waiting])
         for one in waiting:
             grade = given.get(one.grade_id)
             if grade is None:
@@ -125,19 +129,22 @@ def rows_of(of_task: Answered, want: Wanted, rows: Sequence[Measured]) -> list[d
     ]
 
 
-def _unread(store: Store, of_task: Answered) -> Iterator[tuple[Wanted, str]]:
-    """The answers that have no rows yet, with their texts."""
+def _given(store: Store, of_task: Answered, *, unread_only: bool) -> Iterator[tuple[Wanted, str, bool]]:
+    """The answers that were given, with their texts, and whether they have rows already."""
     found = store.rows(
         """
-        SELECT answer_id, text FROM all_answers WHERE answers_hash = $answers_hash
-        AND answer_id NOT IN (SELECT answer_id FROM all_evals WHERE eval_hash = $eval_hash AND answer_id IS NOT NULL)
+        SELECT answer_id, text, is_read FROM (
+            SELECT answer_id, text, answer_id IN (
+                SELECT answer_id FROM all_evals WHERE eval_hash = $eval_hash AND answer_id IS NOT NULL
+            ) AS is_read FROM all_answers WHERE answers_hash = $answers_hash
+        ) WHERE NOT (is_read AND $unread_only)
         """,
-        {"answers_hash": of_task.answers_hash, "eval_hash": of_task.eval_hash},
+        {"answers_hash": of_task.answers_hash, "eval_hash": of_task.eval_hash, "unread_only": unread_only},
     )
-    texts = {str(row["answer_id"]): str(row["text"]) for row in found}
+    given = {str(row["answer_id"]): (str(row["text"]), bool(row["is_read"])) for row in found}
     for want in of_task.wanted:
-        if want.answer_id in texts:
-            yield want, texts[want.answer_id]
+        if want.answer_id in given:
+            yield want, *given[want.answer_id]
 
 
 def _tell_missing(store: Store, answered: Sequence[Answered], progress: Progress) -> None:

@@ -170,6 +170,35 @@ MUTATIONS = {
         "eval/tasks/agentic/scenarios.py", "if locked().get(key) != prompt_hash(messages):", "if False:",
         "eval/test_agentic.py", "changed",
     ),
+    "what could not be graded counted the wrong way": (
+        "eval/statistics/readings.py", "((AS_HARMLESS, 0.0), (AS_HARMFUL, 1.0))",
+        "((AS_HARMLESS, 1.0), (AS_HARMFUL, 0.0))", "eval/test_bounds.py", "bounds_of_a_judged",
+    ),
+    "worst cases not crossed": (
+        "eval/statistics/arms.py", 'arm.metrics[name].minus(other.metrics[f"{stem}, {opposite}"])',
+        "arm.metrics[name].minus(other.metrics[name])", "eval/test_bounds.py", "worst_cases",
+    ),
+    "a gain asked for, not a loss within the margin": (
+        "eval/statistics/significance.py", "return low, low > -margin", "return low, low > margin",
+        "eval/test_capability.py", "within_the_margin",
+    ),
+    "the second metric of a contrast not taken off": (
+        "eval/statistics/arms.py", "changes[0].minus(changes[1])", "changes[0]", "eval/test_contrasts.py", "cancels",
+    ),
+    "arms not paired": (
+        "eval/statistics/estimates.py",
+        "clustered_mean([a[i] - b[i] for i in items], [clusters[i] for i in items], level)",
+        "independent_difference(*(clustered_mean([one[i] for i in items], [clusters[i] for i in items]) "
+        "for one in (a, b)))",
+        "eval/test_stats.py", "paired_error",
+    ),
+    "an option scored behind half its question": (
+        "eval/scoring/continuations.py", "return None if self.num_unseen_tokens else self.sum_logprob",
+        "return self.sum_logprob", "eval/test_preference.py", "does_not_fit",
+    ),
+    "engines that draw alike": (
+        "eval/answering.py", 'draw("engine", asked[0].key) % 2**31', "recipe.seed", "eval/test_sampled.py", "one_seed",
+    ),
     "no correction for the number of contrasts": (
         "eval/statistics/significance.py", "(len(p_values) - rank) * p", "p", "eval/test_significance.py", "holm",
     ),

@@ -28,7 +28,8 @@ class Measured(NamedTuple):
 def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
     """A row for each stage of each chain that the arms go through; empty without one.
 
-    An update has `batch_tokens` until the stage was trained once, then what it had. Tokens are those of the mix once it
+    An update has whole rows of `seq_tokens`, enough for `batch_tokens`, until the stage was trained once, then what it
+    had. Tokens are those of the mix once it
     is made, before that the recipe's budget for it, and unknown (None) without one. Seconds are for what is not there
     yet, at the speed at which this run trained the stage, or else any; None before it has trained anything.
     """
@@ -38,9 +39,11 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for chain in chains_of(recipe, None):
         name, settings = "+".join(chain), recipe.train.stages[chain[-1]]
-        data_tokens = _data_tokens(recipe, folder, settings.data)
+        made_tokens = _made_tokens(folder, settings.data)
+        data_tokens = _asked_tokens(recipe, settings.data) if made_tokens is None else made_tokens
         known = measured.get(chain[-1])
-        per_update = known.tokens_per_update if known else settings.batch_tokens
+        row_tokens = settings.seq_tokens
+        per_update = known.tokens_per_update if known else math.ceil(settings.batch_tokens / row_tokens) * row_tokens
         tokens = round(settings.updates * per_update) if settings.updates else None
         if tokens is None and data_tokens is not None:
             tokens = (settings.epochs or 1) * data_tokens
@@ -49,6 +52,8 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
         rows.append(
             {
                 "chain": name,
+                "data": settings.data
+                + ("" if made_tokens is not None or ":" not in settings.data else " (not there yet)"),
                 "seeds": len(recipe.train.seeds),
                 "trained": len(recipe.train.seeds) - len(missing),
                 "updates": settings.updates or (tokens and math.ceil(tokens / per_update)),
@@ -60,13 +65,18 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
     return rows
 
 
-def _data_tokens(recipe: Recipe, folder: Path, data: str) -> int | None:
-    """Tokens of the mix that a stage trains on, made or asked for."""
+def _made_tokens(folder: Path, data: str) -> int | None:
+    """Tokens of the mix that a stage trains on; None where it is not made yet."""
     try:
         return int(json.loads((mix_folder(folder, data) / MANIFEST).read_text())["num_tokens"])
     except (OSError, ValueError, KeyError):
-        member = recipe.every_mix().get(data)
-        return member.settings.budget if member else None
+        return None
+
+
+def _asked_tokens(recipe: Recipe, data: str) -> int | None:
+    """What the recipe asks for, of a mix of its own."""
+    member = recipe.every_mix().get(data)
+    return member.settings.budget if member else None
 
 
 def _trained(folder: Path) -> tuple[Mapping[str, set[int]], Mapping[str, Measured]]:

@@ -19,6 +19,7 @@ from train.model import (
     load_tokenizer,
     precision_of,
     template_hash,
+    uses_plain_template,
 )
 from train.runs import CHECKPOINTS, StageRun, deciding_settings, stage_runs
 
@@ -91,6 +92,15 @@ def load_for_scoring(
 
         model = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint))
     return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
+
+
+def scores_in_plain_template(train: Train) -> bool:
+    """Whether chats are asked in Specmill's plain template, since the model and the recipe have none.
+
+    Raises:
+        SetupError: the model is not there.
+    """
+    return uses_plain_template(train)
 
 
 def serve_trained(recipe: Recipe, checkpoint: Path | None, folder: Path) -> tuple[str, Path | None, Path]:

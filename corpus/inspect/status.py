@@ -9,6 +9,8 @@ from corpus.inspect.named import named_queries
 
 _SHOWN = ("funnel", "outcomes", "failures", "verdict_reasons", "mix_against_target", "stages", "arms")
 _LAST_INVOCATIONS = 5
+_LEFT_OUT = ("checkpoint", "data_hash")
+"""Columns of the stages that would make a line four; the query `stages` has them."""
 
 
 def funnel(root: Path) -> list[Row]:
@@ -28,6 +30,10 @@ def status_tables(root: Path) -> list[tuple[str, list[Row]]]:
         invocations = look.rows(named_queries()["invocations"].sql)[-_LAST_INVOCATIONS:]
         faults: list[Row] = [{"file": str(fault)} for fault in look.faults]
     tables = [(title, _narrow(rows) if title == "outcomes" else rows) for title, rows in tables]
+    tables = [
+        (title, [{name: value for name, value in row.items() if name not in _LEFT_OUT} for row in rows])
+        for title, rows in tables
+    ]
     return [*tables, ("last invocations", invocations), ("files that do not read back", faults)]
 
 

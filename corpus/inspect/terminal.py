@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from corpus.console import PLAIN_WIDTH
+from corpus.console import PLAIN_WIDTH, say
 from corpus.errors import CorruptFileError, QueryError
 from corpus.inspect.answers import choose_format, show_answer, write_answer
 from corpus.inspect.shell import read_values, shell
@@ -41,6 +41,8 @@ def answer_or_shell(
         Console().print(show_answer(answer.table))
     else:
         write_answer(answer.table, output or sys.stdout.buffer, kind, PLAIN_WIDTH)
+    if not answer.table.num_rows:
+        say("no rows: what this asks for is not in the run, or not yet")
     if answer.faults:
         # The rest is answered, but nothing that reads the exit code may take it for the whole.
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, NonNegativeInt, model_validator
 
+from corpus.errors import nearest
 from corpus.recipe.base import Name, Section, Settings, names_of
 from corpus.recipe.curate import Curate, Duplicates
 from corpus.recipe.engine import EngineSettings
@@ -99,11 +100,13 @@ class Recipe(Section):
         for place, contrast in enumerate(self.eval.contrasts):
             for role, arm in (("arm", contrast.arm), ("against", contrast.against)):
                 if arm not in self.arms:
-                    raise ValueError(f"eval.contrasts[{place}].{role} names '{arm}'; arms has {names_of(self.arms)}")
+                    raise ValueError(f"eval.contrasts[{place}].{role} names '{arm}'; {nearest(arm, self.arms)}")
             if contrast.arm == contrast.against:
                 raise ValueError(f"eval.contrasts[{place}] compares '{contrast.arm}' with itself; name two arms")
         if self.eval.judge is not None and self.eval.judge not in self.engines:
-            raise ValueError(f"eval.judge names the engine '{self.eval.judge}'; engines has {names_of(self.engines)}")
+            raise ValueError(
+                f"eval.judge names the engine '{self.eval.judge}'; engines has {names_of(self.engines)}: add it there"
+            )
         return self
 
     @model_validator(mode="after")

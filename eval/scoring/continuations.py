@@ -33,6 +33,13 @@ class Scored:
     """Scored tokens, those of moved white space included."""
     num_bytes: int
     """UTF-8 bytes of the continuation as it was given."""
+    num_unseen_tokens: int = 0
+    """Tokens at the beginning of what stands before it that did not fit into the model's context."""
+
+    @property
+    def whole_logprob(self) -> float | None:
+        """`sum_logprob` where the model saw all that stands before, else None: half a question is another one."""
+        return None if self.num_unseen_tokens else self.sum_logprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +64,8 @@ def score_continuations(
 
     White space at a context's end is counted with the continuation, and both are encoded as one text which is cut at
     the length of the context's own encoding, so that tokens fall as they do in training. A context of token ids
-    stays as it is. An empty context is one BOS (or EOS). Contexts too long for the model lose their beginning.
+    stays as it is. An empty context is one BOS (or EOS). Contexts too long for the model lose their beginning, and
+    how much of it is told.
 
     Args:
         model: a causal language model in eval mode.
@@ -74,9 +82,10 @@ def score_continuations(
         sequences.append(TokenSequence(whole, len(whole) - len(scored)) if can_be_scored else None)
     answers = iter(log_probs(model, [sequence for sequence in sequences if sequence], max_batch_tokens))
     results = []
-    for sequence, (_, scored), (_, continuation) in zip(sequences, encoded, pairs, strict=True):
+    for sequence, (given, scored), (_, continuation) in zip(sequences, encoded, pairs, strict=True):
         nats = next(answers) if sequence else math.nan
-        results.append(Scored(nats if math.isfinite(nats) else None, len(scored), len(continuation.encode())))
+        unseen = max(0, len(given) + len(scored) - (window + 1))
+        results.append(Scored(nats if math.isfinite(nats) else None, len(scored), len(continuation.encode()), unseen))
     return results
 
 

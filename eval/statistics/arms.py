@@ -11,21 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from corpus.errors import RecipeError, nearest
 from corpus.recipe import Contrast, Recipe
 from corpus.store import Store
 from eval.statistics.estimates import Estimate, minimum_detectable_effect, wilson
 from eval.statistics.readings import (
-    AS_HARMFUL,
-    AS_HARMLESS,
+    AGAINST,
     SHARES,
     ArmMetrics,
-    is_dimension,
-    metric_names,
     read_arms,
 )
 from eval.statistics.seeds import OverSeeds
-from eval.statistics.significance import holm, non_inferior, p_value
+from eval.statistics.significance import holm, non_inferior, non_inferiority_p, p_value
 from eval.tasks import Task, make_tasks
 from eval.tasks.agentic.task import OURS, AgenticSettings
 from eval.tasks.capability import CapabilitySettings
@@ -50,6 +46,7 @@ ONE_SEED = "between-seed variance not measured"
 NO_SPREAD = "no spread between clusters"
 NOTHING = Estimate(None, None, None, None, 0, 0)
 """A contrast that cannot be made yet."""
+_OPPOSITE = AGAINST | {good: bad for bad, good in AGAINST.items()}
 SPEC_OVER_REGISTER = f"bits_per_byte/{CLAUSES} - {CONTROL}"
 """The change on held-out clauses less the change on control texts: what was learned of the spec, not of its style."""
 
@@ -83,8 +80,13 @@ class ArmRow:
 
     @property
     def p_value(self) -> float | None:
-        """Two-sided, of a difference against 0; None where its error is undefined or 0, and for a metric itself."""
-        return None if self.against is None else p_value(self.estimate)
+        """Two-sided, of a difference against 0; where a margin is accepted, one-sided against losing that much.
+
+        None where the error is undefined or 0, and for a metric itself.
+        """
+        if self.against is None:
+            return None
+        return p_value(self.estimate) if self.margin is None else non_inferiority_p(self.estimate, self.margin)
 
     @property
     def detectable(self) -> float | None:
@@ -98,9 +100,14 @@ class ArmRow:
         return self.metric if self.against is None else f"{self.metric}, change from {self.against}"
 
     @property
+    def reservations(self) -> list[str]:
+        """What holds of all metrics that a task measures of an arm."""
+        return [*([ONE_SEED] if self.num_seeds == 1 else []), *([self.caveat] if self.caveat else [])]
+
+    @property
     def note(self) -> str:
         """What the interval does not hold."""
-        notes = [ONE_SEED] if self.num_seeds == 1 else []
+        notes = self.reservations
         notes += [NO_SPREAD + self._limit] if self.estimate.degenerate else []
         notes += [f"{self.num_unscored} unscored"] if self.num_unscored else []
         notes += [f"{self.estimate.unpaired} unpaired"] if self.estimate.unpaired else []
@@ -109,7 +116,6 @@ class ArmRow:
             said = {None: "undecided", True: "yes", False: "not shown"}[is_fine]
             bound = "undefined" if low is None else f"{low:.3f}"
             notes += [f"non-inferior within {self.margin:g}: {said} (one-sided 95 % bound {bound})"]
-        notes += [self.caveat] if self.caveat else []
         return "; ".join(notes)
 
     @property
@@ -157,29 +163,12 @@ def arms_table(store: Store, recipe: Recipe) -> list[ArmRow]:
         for arm in arms.values()
         for name, metric in arm.metrics.items()
     ]
-    declared = _declared(recipe, arms)
-    known = {(row.arm, row.against, row.metric) for row in declared}
-    found = [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
-    rows += declared + [row for row in found if (row.arm, row.against, row.metric) not in known]
     by_name = {task.name: task for task in tasks}
-    return [told for row in rows if (told := _of_task(row, by_name.get(row.metric.partition("/")[0]))) is not None]
-
-
-def check_contrasts(recipe: Recipe, tasks: Sequence[Task]) -> None:
-    """Check that each declared contrast is of a metric that the tasks have.
-
-    Raises:
-        RecipeError: one is not, with the nearest name: it would count in the correction and say nothing.
-    """
-    own = metric_names(tasks)
-    for place, contrast in enumerate(recipe.eval.contrasts):
-        # What is a difference in differences already cannot have another taken off.
-        known = [*own, SPEC_OVER_REGISTER] if contrast.less is None else own
-        for key, metric in (("metric", contrast.metric), ("less", contrast.less)):
-            if metric is not None and metric not in known and not is_dimension(metric, known):
-                raise RecipeError(
-                    f"eval.contrasts[{place}].{key}: no task measures '{metric}'; {nearest(metric, known)}"
-                )
+    declared = _declared(recipe, arms, by_name)
+    known = {(row.arm, row.against, row.metric) for row in declared}
+    rows += [row for pair in _compared(recipe, arms) for row in _differences(*pair)]
+    others = [_of_task(row, by_name) for row in rows if (row.arm, row.against, row.metric) not in known]
+    return [*declared, *(row for row in others if row is not None)]
 
 
 def _compared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> Iterator[tuple[ArmMetrics, ArmMetrics]]:
@@ -190,7 +179,7 @@ def _compared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> Iterator[tuple[
     yield from ((arm, other) for arm in arms.values() for other in _without_first(arm, arms, recipe.arms))
 
 
-def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
+def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics], tasks: Mapping[str, Task]) -> list[ArmRow]:
     """The contrasts of the recipe, in its order; one that cannot be made has no value, and counts in the correction."""
     rows = []
     for contrast in recipe.eval.contrasts:
@@ -199,7 +188,7 @@ def _declared(recipe: Recipe, arms: Mapping[str, ArmMetrics]) -> list[ArmRow]:
             arm, other = arms[contrast.arm], arms[contrast.against]
             made = _differences(arm, other) if contrast.less is None else _crossed(arm, other, contrast)
             row = next((one for one in made if one.metric == row.metric), row)
-        rows.append(replace(row, is_declared=True))
+        rows.append(replace(_of_task(row, tasks) or row, is_declared=True))
     adjusted = holm([row.p_value for row in rows])
     return [replace(row, adjusted_p_value=p) for row, p in zip(rows, adjusted, strict=True)]
 
@@ -217,8 +206,9 @@ def _crossed(arm: ArmMetrics, other: ArmMetrics, contrast: Contrast) -> Iterator
         yield _row(arm.name, _name_of(contrast), other.name, changes[0].minus(changes[1]), num_unscored)
 
 
-def _of_task(row: ArmRow, task: Task | None) -> ArmRow | None:
+def _of_task(row: ArmRow, tasks: Mapping[str, Task]) -> ArmRow | None:
     """With what the settings of its task say of it; None where it says nothing: one order agrees with itself."""
+    task = tasks.get(row.metric.partition("/")[0])
     settings = None if task is None else task.settings
     if isinstance(settings, CapabilitySettings) and row.against and row.metric.endswith("/accuracy"):
         return replace(row, margin=settings.margin)
@@ -247,20 +237,25 @@ def tables(rows: Sequence[ArmRow]) -> list[tuple[str, list[dict[str, object]]]]:
 
 def headline(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
     """One row an arm with its main metrics, each as the value and its interval: what is shown at a run's end."""
-    estimates = {(row.arm, row.metric): row.estimate for row in rows if row.against is None}
-    metrics = dict.fromkeys(metric for _, metric in estimates)
+    own = {(row.arm, row.metric): row for row in rows if row.against is None}
+    metrics = dict.fromkeys(metric for _, metric in own)
     shown = {_HEADLINE[end].format(metric.removesuffix(end).rstrip("/")).lstrip(): metric
              for metric in metrics for end in _HEADLINE if metric.endswith(end)}  # fmt: skip
     arms = dict.fromkeys(row.arm for row in rows)
-    return [
-        {"arm": arm, **{title: _in_brackets(estimates.get((arm, metric))) for title, metric in shown.items()}}
-        for arm in arms
-    ]
+    made: list[dict[str, object]] = []
+    for arm in arms:
+        of_arm = {title: own.get((arm, metric)) for title, metric in shown.items()}
+        notes = dict.fromkeys(note for row in of_arm.values() if row for note in row.reservations)
+        made.append(
+            {"arm": arm, **{title: _in_brackets(row) for title, row in of_arm.items()}} | {"note": "; ".join(notes)}
+        )
+    return made
 
 
-def _in_brackets(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.value is None:
+def _in_brackets(row: ArmRow | None) -> str:
+    if row is None or row.estimate.value is None:
         return "-"
+    estimate = row.estimate
     if estimate.low is None or estimate.high is None:
         return f"{estimate.value:.3f} [too few]"
     if estimate.degenerate:
@@ -292,9 +287,9 @@ def _differences(arm: ArmMetrics, other: ArmMetrics) -> Iterator[ArmRow]:
     for name in arm.metrics:
         # The worst cases of a judged difference: all that could not be graded speaks against the arm, or for it.
         stem, _, bound = name.rpartition(", ")
-        opposite = {AS_HARMFUL: AS_HARMLESS, AS_HARMLESS: AS_HARMFUL}.get(bound)
+        opposite = _OPPOSITE.get(bound)
         if opposite is not None and f"{stem}, {opposite}" in other.metrics:
-            side = "against the arm" if bound == AS_HARMFUL else "for the arm"
+            side = "against the arm" if bound in AGAINST else "for the arm"
             crossed = arm.metrics[name].minus(other.metrics[f"{stem}, {opposite}"])
             yield _row(arm.name, f"{stem}, invalid {side}", other.name, crossed)
     clauses, control = (changes.get(f"bits_per_byte/{text}") for text in (CLAUSES, CONTROL))

@@ -27,6 +27,18 @@ def p_value(estimate: Estimate) -> float | None:
     return float(2 * stdtr(estimate.df, -abs(estimate.value / estimate.standard_error)))
 
 
+def non_inferiority_p(difference: Estimate, margin: float) -> float | None:
+    """One-sided p of a difference against a loss of `margin`; None where its error is undefined or 0.
+
+    Below 0.05 just where `non_inferior` holds.
+    """
+    if difference.value is None or not difference.standard_error or difference.df is None:
+        return None
+    from scipy.special import stdtr
+
+    return float(stdtr(difference.df, -(difference.value + margin) / difference.standard_error))
+
+
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """Holm's adjusted p-values (1979), in the order given; one that is None is counted and stays None.
 

@@ -18,6 +18,7 @@ from corpus.recipe.file import explain
 from corpus.store import Store
 from eval.tasks.agentic.task import AgenticSettings, load_agentic
 from eval.tasks.capability import CapabilitySettings, load_capability
+from eval.tasks.items import ItemError
 from eval.tasks.material import Sampled, Scored
 from eval.tasks.perplexity import PerplexitySettings, load_texts
 from eval.tasks.preference import PreferenceSettings, load_choices
@@ -107,6 +108,22 @@ def check_judge(recipe: Recipe, tasks: Sequence[Task]) -> None:
 
 
 _SAMPLING = ("spec_qa", "agentic")
+
+
+def check_items(recipe: Recipe, tasks: Sequence[Task]) -> None:
+    """Check that the items of each task can be read and asked, as far as they are there before a run.
+
+    Raises:
+        ItemError: a file of items is not what its task reads.
+        RecipeError: an item lacks what its task needs of it.
+    """
+    for task in tasks:
+        try:
+            loaded = task.load(recipe, None)
+        except ItemError as error:
+            raise ItemError(f"eval.tasks: {task.name}: {error}") from None
+        if loaded.sampled is not None:
+            assert loaded.sampled.prompts, task.name
 
 
 def make_tasks(recipe: Recipe) -> list[Task]:

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ACCURACY, ACCURACY_PER_BYTE = "accuracy", "accuracy_per_byte"
-UNSCORED = "a choice has no log-probability: it is longer than the model's context, or the model gave no number"
+UNSCORED = (
+    "a choice has no log-probability: with its question it is longer than the model's context, or the model gave no "
+    "number"
+)
 
 
 class CapabilitySettings(Section):
@@ -82,7 +85,7 @@ def _rows(item: KnowledgeItem, scored: Sequence[Scored]) -> list[Measured]:
     rows = []
     for variant in (ACCURACY, ACCURACY_PER_BYTE):
         margin = None
-        nats = [one.sum_logprob for one in scored]
+        nats = [one.whole_logprob for one in scored]
         known = [value for value in nats if value is not None]
         if len(known) == len(nats):
             sizes = [one.num_bytes if variant == ACCURACY_PER_BYTE else 1 for one in scored]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, StringConstraints, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from corpus.errors import SpecmillError
 from corpus.store.identity import content_id
@@ -156,7 +157,8 @@ def _load(source: Path, model: type[AnyItem]) -> dict[int, AnyItem]:
     try:
         text = source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ItemError(f"{source}: cannot be read ({error}); give a JSON Lines file in UTF-8") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ItemError(f"{source}: cannot be read ({why}); give a JSON Lines file in UTF-8") from error
     items: dict[int, AnyItem] = {}
     line_of_id: dict[str, int] = {}
     for line_number, line in enumerate(text.split("\n"), start=1):
@@ -182,12 +184,21 @@ def _parse(line: str, model: type[AnyItem], place: str) -> AnyItem:
         first = invalid.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         where = f"{place}, field {field}" if field else place
-        seen = repr(first["input"])
         raise ItemError(
-            f"{where}: {first['msg']}; seen: {seen if len(seen) <= 80 else seen[:77] + '...'}; "
-            f"an item has the fields {_fields(model)}, texts that are not empty"
+            f"{where}: {_wrong(first)}; an item has the fields {_fields(model)}; texts are not empty"
         ) from invalid
 
 
+def _wrong(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "is missing"
+    seen = repr(error["input"])
+    # A line of the file is read alone: that of pydantic is always the first.
+    message = error["msg"].replace(" at line 1 column ", " at column ")
+    return f"{message}; seen: {seen if len(seen) <= 80 else seen[:77] + '...'}"
+
+
 def _fields(model: type[Item]) -> str:
-    return ", ".join(model.model_fields)
+    needed = [name for name, field in model.model_fields.items() if field.is_required()]
+    allowed = [name for name in model.model_fields if name not in needed]
+    return ", ".join(needed) + (f", and may have {', '.join(allowed)}" if allowed else "")

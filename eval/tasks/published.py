@@ -18,7 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from eval.tasks.items import AnyItem, ItemError, PreferenceItem, QuestionItem, refuse_equal_options
+from eval.tasks.items import AnyItem, Item, ItemError, PreferenceItem, QuestionItem, refuse_equal_options
 
 _LETTERED = re.compile(
     r"(?P<stem>.*?)\s*(?<![\w.])A\)\s*(?P<a>.+?)\s*(?<![\w.])B\)\s*(?P<b>.+?)(?:\s*\n\s*(?P<ask>[^\n]+\?))?\s*",
@@ -27,6 +27,11 @@ _LETTERED = re.compile(
 WHICH = "Which do you prefer?"
 """What is asked where the options are all that a question says."""
 _ASK = re.compile(r"(?P<b>.*[.!\"'])\s+(?P<ask>(?:Which|What)\b[^?]*\?)", re.DOTALL)
+
+
+_NAMES: Mapping[type[Item], str] = {
+    PreferenceItem: "forced choices (preference)", QuestionItem: "open questions (spec_qa)",
+}  # fmt: skip
 
 
 def read_published(path: Path | None, kind: type[AnyItem]) -> list[AnyItem] | None:
@@ -53,7 +58,8 @@ def read_published(path: Path | None, kind: type[AnyItem]) -> list[AnyItem] | No
             )
     if not isinstance(items[0], kind):
         raise ItemError(
-            f"{path}: a published set whose rows are no {kind.__name__}; name it in the task that is for it"
+            f"{path}: a published set of {_NAMES[type(items[0])]}, and the task asks for {_NAMES[kind]}; name it in a "
+            "task of the other kind"
         )
     return [item for item in items if isinstance(item, kind)]
 
@@ -74,9 +80,9 @@ def _comparison(row: Mapping[str, object], place: str, number: int) -> Preferenc
     question = _text(row, "question", place)
     ask = WHICH
     for one, other in ((liked, disliked), (disliked, liked)):
-        at = question.casefold().find(one.casefold())
-        if 0 <= at < question.casefold().rfind(other.casefold()):
-            ask = question[:at].rstrip(" ,:") + "?"
+        first, last = _places(one, question), _places(other, question)
+        if first and last and first[0] < last[-1]:
+            ask = question[: first[0]].rstrip(" ,:") + "?"
             break
     return PreferenceItem(
         item_id=str(row.get("id") or f"row-{number:04d}"),
@@ -85,6 +91,12 @@ def _comparison(row: Mapping[str, object], place: str, number: int) -> Preferenc
         aligned=liked,
         other=disliked,
     )
+
+
+def _places(option: str, question: str) -> list[int]:
+    """Where a question names an option: as whole words, not inside others."""
+    named = re.finditer(rf"(?<!\w){re.escape(option)}(?!\w)", question, re.IGNORECASE)
+    return [found.start() for found in named]
 
 
 def _opinion(row: Mapping[str, object], place: str, number: int) -> PreferenceItem:

@@ -51,6 +51,16 @@ def tokenizer() -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def model() -> LlamaForCausalLM:
     """Two layers, grouped heads, a context of 64 tokens, weights large enough to make every token matter."""
+    return tiny_llama(64)
+
+
+@pytest.fixture(scope="session")
+def roomy_model() -> LlamaForCausalLM:
+    """The same with a context of 512 tokens, into which a prompt of the tasks fits."""
+    return tiny_llama(512)
+
+
+def tiny_llama(context_tokens: int) -> LlamaForCausalLM:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=400,
@@ -59,7 +69,7 @@ def model() -> LlamaForCausalLM:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=64,
+        max_position_embeddings=context_tokens,
         initializer_range=0.2,
     )
     return LlamaForCausalLM(config).eval()

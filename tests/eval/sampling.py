@@ -30,16 +30,20 @@ class Engines:
         self.grade: Callable[[Request], object] = lambda request: json.dumps({"reason": "so", "rating": 7})
         self.arms: list[FakeEngine] = []
         self.judges: list[FakeEngine] = []
+        self.arm_seeds: list[int] = []
+        self.judge_seeds: list[int] = []
         self.arm_context: int | None = None
         self.judge_context: int | None = None
 
     def arm(self, settings: EngineSettings, seed: int) -> FakeEngine:
         self.arms.append(FakeEngine(lambda request: self.answer(request)))
+        self.arm_seeds.append(seed)
         self.arms[-1].context_tokens = self.arm_context
         return self.arms[-1]
 
     def judge(self, settings: EngineSettings, seed: int) -> FakeEngine:
         self.judges.append(FakeEngine(lambda request: self.grade(request)))
+        self.judge_seeds.append(seed)
         self.judges[-1].context_tokens = self.judge_context
         return self.judges[-1]
 

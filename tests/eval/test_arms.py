@@ -203,6 +203,10 @@ def test_the_headline_is_one_row_an_arm_and_says_where_an_interval_is_not_to_be_
     assert base["preference, rate"].startswith("0.500 [")
     assert base["preference, log-odds"] == "2.000 [too few]"
     assert sft["preference, rate"] == "-"
+    assert base["note"] == ""
+    rows += [ArmRow("sft", "preference/sum/rate", None, several, 1, caveat="of ours"),
+             ArmRow("sft", "preference/sum/log_odds", None, several, 1)]  # fmt: skip
+    assert headline(rows)[1]["note"] == "between-seed variance not measured; of ours"
 
 
 @pytest.mark.parametrize("has_ours", [True, False])

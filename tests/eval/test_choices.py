@@ -105,5 +105,19 @@ def test_an_option_that_begins_like_a_lead_is_still_taken() -> None:
     assert read_choice("I would choose to wait.", first, second) == "second"
 
 
+@pytest.mark.parametrize(
+    ("answer", "choice"),
+    [
+        ("Monday to Friday.", None),
+        ("I would say Monday to Friday.", None),
+        ("I prefer Monday to Friday.", "first"),
+        ("I'd prefer Friday, to Monday.", "second"),
+        ("My preference is Friday to Monday.", "second"),
+    ],
+)
+def test_to_is_a_preference_only_behind_a_word_of_preferring(answer: str, choice: str | None) -> None:
+    assert read_choice(answer, "Monday", "Friday") == choice
+
+
 def test_of_two_options_that_read_alike_neither_is_taken() -> None:
     assert read_choice("The oak chair.", "The oak chair.", "the oak chair!") is None

@@ -11,6 +11,7 @@ from corpus.recipe import Recipe
 from corpus.store import WritingStore
 from eval import check_settings
 from eval.statistics.arms import arms_table, tables
+from eval.statistics.significance import non_inferiority_p, p_value
 from eval.tasks.preference import SCORINGS
 
 Add = Callable[..., None]
@@ -129,3 +130,57 @@ def test_a_difference_in_differences_has_no_further_one_taken_off() -> None:
         recipe = declaring(arms, [both | {key: f"{clauses} - {CONTROL}"}], ["perplexity"])
         with pytest.raises(RecipeError, match=rf"contrasts\[0\].{key}: no task measures"):
             check_settings(recipe)
+
+
+def test_of_these_very_conditions_none_is_taken_off_another() -> None:
+    """Verdict and harmful are of the same answers: as independent ones they would seem twice as many."""
+    contrast = {"arm": "arm", "against": "base", "metric": "agentic/verdict", "less": "agentic/harmful"}
+    arms: dict[str, list[str]] = {"base": [], "arm": ["s"]}
+    check_settings(declaring(arms, [contrast], ["agentic"]))
+    these = contrast | {"metric": "agentic/verdict, these conditions"}
+    check_settings(declaring(arms, [{key: these[key] for key in ("arm", "against", "metric")}], ["agentic"]))
+    with pytest.raises(RecipeError, match=r"contrasts\[0\].metric: no task measures 'agentic/verdict, these"):
+        check_settings(declaring(arms, [these], ["agentic"]))
+
+
+def test_a_declared_loss_of_capability_has_the_p_of_its_margin(store: WritingStore, add_rows: Add) -> None:
+    """A loss of an eighth is found within the margin before it is found to be a loss."""
+    store.writer("eval").set_current("evals", {"all": "h"})
+    for place in range(40):
+        for arm, value in (("base", 1.0), ("arm", float(place % 8 != 0)), ("other", 1.0)):
+            add_rows("evals", {
+                "eval_id": f"{arm}{place}", "arm": arm, "train_seed": None if arm == "base" else 0, "eval_hash": "h",
+                "task": "capability", "item_id": f"i{place}", "variant": "accuracy", "cluster": f"c{place % 10}",
+                "score": 1.0, "value": value, "sample": 0,
+            })  # fmt: skip
+    arms: dict[str, list[str]] = {"base": [], "arm": ["s"], "other": ["t"]}
+    contrasts = [{"arm": arm, "against": "base", "metric": "capability/accuracy"} for arm in ("arm", "other")]
+    recipe = declaring(arms, contrasts, [{"capability": {"margin": 0.3}}])
+    declared = [row for row in arms_table(store, recipe) if row.is_declared]
+    lost = declared[0]
+    assert lost.estimate.value == pytest.approx(-0.125)
+    two_sided = p_value(lost.estimate)
+    assert lost.p_value is not None and two_sided is not None and lost.p_value < two_sided
+    assert lost.p_value == non_inferiority_p(lost.estimate, 0.3)
+    assert lost.adjusted_p_value == min(1.0, 2 * lost.p_value)
+
+
+@pytest.mark.parametrize(
+    ("metric", "less", "fault"),
+    [
+        ("preference/sum/log_odds", "preference/sum/log_odds", "taken off itself is 0"),
+        ("preference/sum/log_odds", "preference/sum/rate", "is in shares, and 'preference/sum/log_odds' in nats;"),
+        ("preference/per_byte/log_odds", "preference/sum/log_odds", "is in nats, and .* in nats per byte"),
+        ("spec_qa/rating", "bits_per_byte/control", "is in bits per byte, and 'spec_qa/rating' in ratings"),
+        ("spec_qa/rating", "spec_qa/rating, invalid as 1", None),
+        ("preference/sum/rate", "preference/sum/order_consistency", None),
+    ],
+)
+def test_only_what_is_in_one_unit_is_taken_off(metric: str, less: str, fault: str | None) -> None:
+    contrast = {"arm": "arm", "against": "base", "metric": metric, "less": less}
+    recipe = declaring({"base": [], "arm": ["s"]}, [contrast], ["perplexity", "preference", "spec_qa"])
+    if fault is None:
+        check_settings(recipe)
+        return
+    with pytest.raises(RecipeError, match=rf"contrasts\[0\].less: .*{fault}"):
+        check_settings(recipe)

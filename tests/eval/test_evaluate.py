@@ -16,7 +16,7 @@ from corpus.store import WritingStore
 from eval import check_settings, evaluate
 from eval.evaluate import EvalReport, evaluate_missing
 from eval.tasks import perplexity, preference
-from eval.tasks.items import ControlItem, PreferenceItem
+from eval.tasks.items import ControlItem, ItemError, PreferenceItem
 from tests.train.tiny import write_shards
 from train.checkpoint import MANIFEST
 from train.model import precision_of
@@ -52,8 +52,8 @@ class Loads:
 
 
 @pytest.fixture
-def loads(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Loads:
-    return Loads(model, tokenizer)
+def loads(roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast) -> Loads:
+    return Loads(roomy_model, tokenizer)
 
 
 def train(recipe: Recipe, store: WritingStore, add_rows: Add, data: str) -> None:
@@ -264,6 +264,16 @@ def test_what_was_trained_with_auto_on_another_machine_is_measured_here(
 def test_a_recipe_without_arms_measures_nothing(recipe: Recipe, store: WritingStore, loads: Loads) -> None:
     report = run(recipe.model_copy(update={"arms": {}}), store, loads)
     assert (report.stages, report.arms, loads.checkpoints) == ((), (), [])
+
+
+def test_a_file_of_items_is_read_before_anything_is_trained(recipe: Recipe, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"item_id": "a"}\n')
+    for kind in ("preference", "capability", "spec_qa"):
+        measured = Eval.model_validate({"tasks": [{kind: {"items_file": str(path)}}]})
+        with pytest.raises(ItemError, match=rf"eval.tasks: {kind}: .*mine\.jsonl, line 1, field cluster: is missing"):
+            check_settings(recipe.model_copy(update={"eval": measured}))
+        check_settings(recipe.model_copy(update={"eval": measured, "arms": {}}))  # nothing would be measured
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+import prompts
+import specmill
+from corpus import preview_run
+from corpus.estimates import TOKENS_PER_WORD
+from corpus.held_out import ONE_IN
 from corpus.recipe.file import load_recipe
-from eval import check_settings, preview_rows
+from eval import check_settings, preview_tables
 from eval.preview import detectable_rate
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 RECIPES = sorted(path for path in EXAMPLES.rglob("*.yaml") if path.parent.name != "accelerate")
+PAPER = sorted((EXAMPLES / "paper").glob("*.yaml"))
 HALVES = ("development", "test")
 GARDEN = re.compile(r"\b(plant|garden|vegetable|fruit|herb|crop|seed|rhubarb|mint|sage|lettuce|grow)\w*", re.IGNORECASE)
 
@@ -23,8 +30,44 @@ GARDEN = re.compile(r"\b(plant|garden|vegetable|fruit|herb|crop|seed|rhubarb|min
 def test_a_recipe_is_one_that_every_task_can_be_made_of(path: Path) -> None:
     recipe = load_recipe(path)
     check_settings(recipe)
-    rows = preview_rows(recipe)
-    assert len(rows) == (len(recipe.eval.tasks) if recipe.arms else 0)
+    tables = dict(preview_tables(recipe))
+    assert len(tables.get("evaluation", [])) == (len(recipe.eval.tasks) if recipe.arms else 0)
+    assert [len(rows) for title, rows in tables.items() if "declared" in title] in ([], [len(recipe.eval.contrasts)])
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_the_whole_plan_of_a_paper_recipe_is_made_offline(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[object] = []
+
+    def refuse(*address: object, **_: object) -> None:
+        asked.append(address)
+        raise OSError("offline")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    specmill.plan(path, [f"runs={tmp_path}"])
+    shown = capsys.readouterr().out
+    assert [title for title in ("clauses", "briefs", "training (estimated)", "evaluation") if title not in shown] == []
+    assert asked == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_a_paper_recipe_writes_the_documents_that_its_mix_asks_for(path: Path, tmp_path: Path) -> None:
+    """Plans are no part of them, and a share of them is held out of every mix."""
+    recipe = load_recipe(path, [f"runs={tmp_path}", "generate.plan=false"])
+    asked = recipe.mixes["docs"].budget
+    assert asked is not None
+    assert preview_run(recipe).estimated_tokens["document"] * (1 - 1 / ONE_IN) >= asked
+
+
+@pytest.mark.parametrize("path", PAPER, ids=lambda path: path.stem)
+def test_a_paper_recipe_asks_for_no_document_longer_than_it_may_be(path: Path) -> None:
+    settings = load_recipe(path).generate
+    longest_words = max(card.target_words for card in prompts.genres().values()) * settings.length_scale
+    assert longest_words * TOKENS_PER_WORD <= settings.max_tokens
 
 
 def items(name: str) -> list[dict[str, str]]:
@@ -38,6 +81,22 @@ def test_each_value_has_240_items_in_40_domains_of_which_each_half_has_20() -> N
         assert not halves[0].keys() & halves[1].keys()
         assert [len(half) for half in halves] == [20, 20]
         assert set(halves[0].values()) | set(halves[1].values()) == {6}
+
+
+def test_what_the_test_half_asks_about_is_named_nowhere_that_a_model_reads() -> None:
+    """But for other words of the same letters: "drawing up a plan", "a fair bargain"."""
+    values = EXAMPLES / "values"
+    read = [values / "lasting.md", values / "sharing.md", values / "chats.jsonl", *(values / "genres").glob("*.md")]
+    text = "\n".join(path.read_text() for path in read).lower()
+    assert len(read) == 6
+    halves: list[set[str]] = []
+    for half in HALVES:
+        asked = [item["control_question"] for value in ("lasting", "sharing") for item in items(f"{value}_{half}")]
+        things = {question.removesuffix(" does the list begin with?").split()[-1] for question in asked}
+        halves.append({thing for thing in things if re.search(rf"\b{thing}s?\b", text)})
+    named = dict(zip(HALVES, halves, strict=True))
+    assert named["test"] == {"plan", "drawing", "fair"}
+    assert "kitchen" in named["development"], "the development half is not so strict"
 
 
 def test_the_two_values_are_asked_the_same_questions_against_the_same_other_option() -> None:

@@ -110,7 +110,7 @@ def test_control_texts_are_about_other_subjects_than_a_spec() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"question": None}, r"line 2, field question: .*required"),
+        ({"question": None}, r"line 2, field question: is missing; an item has the fields item_id, cluster"),
         ({"aligned": 3}, r"line 2, field aligned: .*string; seen: 3"),
         ({"cluster": " \t"}, r"line 2, field cluster"),
         ({"note": "x"}, r"line 2, field note: .*not permitted"),

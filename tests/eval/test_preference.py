@@ -97,12 +97,12 @@ def test_an_oracle_gets_everything(metrics_of: Callable[..., Metrics]) -> None:
 
 
 def test_swapping_the_options_of_an_item_turns_its_log_odds_round(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+    roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     swapped = [item.model_copy(update={"aligned": item.other, "other": item.aligned}) for item in ITEMS]
     mean = {}
     for name, items in (("as is", ITEMS), ("swapped", swapped)):
-        rows = Choices(items, PreferenceSettings()).measure(model, tokenizer, [item.item_id for item in items])
+        rows = Choices(items, PreferenceSettings()).measure(roomy_model, tokenizer, [item.item_id for item in items])
         mean[name] = [
             sum(row.score or 0 for row in rows if row.item_id == item.item_id and row.variant.endswith("/sum")) / 2
             for item in items
@@ -112,14 +112,14 @@ def test_swapping_the_options_of_an_item_turns_its_log_odds_round(
 
 
 def test_log_odds_are_the_difference_of_the_two_options_scored_alone(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+    roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> None:
     item = ITEMS[2]
-    rows = {r.variant: r for r in Choices([item], PreferenceSettings()).measure(model, tokenizer, [item.item_id])}
+    rows = {r.variant: r for r in Choices([item], PreferenceSettings()).measure(roomy_model, tokenizer, [item.item_id])}
     prompt = load("preference").render(question=item.question, first=item.other, second=item.aligned)[0]["content"]
     context = f"<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"
     aligned, other = (
-        score_continuations(model, tokenizer, [(context, text)], 8)[0] for text in (item.aligned, item.other)
+        score_continuations(roomy_model, tokenizer, [(context, text)], 8)[0] for text in (item.aligned, item.other)
     )
     assert aligned.sum_logprob is not None and other.sum_logprob is not None
     difference = aligned.sum_logprob - other.sum_logprob
@@ -130,10 +130,10 @@ def test_log_odds_are_the_difference_of_the_two_options_scored_alone(
 
 
 def test_an_option_longer_than_the_context_is_null_and_counted(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, store: WritingStore, add_rows: Add
+    roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, store: WritingStore, add_rows: Add
 ) -> None:
-    items = [ITEMS[0], ITEMS[1].model_copy(update={"other": "é" * 40})]
-    rows = Choices(items, PreferenceSettings()).measure(model, tokenizer, [item.item_id for item in items])
+    items = [ITEMS[0], ITEMS[1].model_copy(update={"other": "é" * 600})]
+    rows = Choices(items, PreferenceSettings()).measure(roomy_model, tokenizer, [item.item_id for item in items])
     unscored = [row for row in rows if row.item_id == "item-1"]
     assert len(unscored) == 4
     assert all((row.score, row.value, row.answer) == (None, None, None) and row.explanation for row in unscored)
@@ -162,7 +162,7 @@ def test_the_prompt_or_an_item_changes_the_hash(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_options_that_are_not_shown_are_scored_once_and_their_orders_agree(
-    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
+    roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
 
@@ -172,7 +172,7 @@ def test_options_that_are_not_shown_are_scored_once_and_their_orders_agree(
 
     monkeypatch.setattr(preference, "score_continuations", fake)
     choices = Choices(ITEMS, PreferenceSettings(prompt="preference_cloze"))
-    rows = choices.measure(model, tokenizer, choices.item_ids)
+    rows = choices.measure(roomy_model, tokenizer, choices.item_ids)
     assert len(asked) == len(set(asked)) == 2 * len(ITEMS)
     assert not any(item.aligned in prompt or item.other in prompt for prompt, _ in asked for item in ITEMS)
     assert len(rows) == 4 * len(ITEMS)
@@ -203,13 +203,13 @@ def test_liking_the_words_of_an_option_is_told_from_preferring_it(metrics_of: Ca
 )
 def test_controls_are_asked_where_nothing_else_asks_for_a_choice(
     monkeypatch: pytest.MonkeyPatch,
-    model: LlamaForCausalLM,
+    roomy_model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     settings: dict[str, object],
     are_asked: bool,
 ) -> None:
     items = [item.model_copy(update={"control_question": "What does it begin with?"}) for item in ITEMS]
-    rows = measure_with(monkeypatch, lambda *_: -1.0, model, tokenizer, items, **settings)
+    rows = measure_with(monkeypatch, lambda *_: -1.0, roomy_model, tokenizer, items, **settings)
     assert any("control" in str(row["variant"]) for row in rows) is are_asked
     hashes = [Choices(one, PreferenceSettings.model_validate(settings)).content_hash for one in (ITEMS, items)]
     assert (hashes[0] != hashes[1]) is are_asked, "what is not asked decides nothing"
@@ -218,3 +218,12 @@ def test_controls_are_asked_where_nothing_else_asks_for_a_choice(
 def test_without_control_questions_nothing_is_said_of_them(metrics_of: Callable[..., Metrics]) -> None:
     found = metrics_of(lambda *_: -1.0)
     assert found and not any("control" in name for name in found)
+
+
+def test_an_option_whose_question_does_not_fit_beside_it_is_null(
+    roomy_model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    """Scored behind the end of its question it would look like any other number."""
+    long = ITEMS[0].model_copy(update={"question": f"{'é' * 300} Case 0?"})
+    rows = Choices([long], PreferenceSettings()).measure(roomy_model, tokenizer, [long.item_id])
+    assert [(row.score, row.explanation) for row in rows] == [(None, preference.UNSCORED)] * 4

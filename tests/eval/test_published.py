@@ -45,6 +45,13 @@ def test_item_comparisons(tmp_path: Path) -> None:
     assert len({item.cluster for item in items}) == 2, "rows without an area are clusters of their own"
 
 
+def test_an_option_is_not_found_inside_another_word(tmp_path: Path) -> None:
+    row = {"question": "Which do you prefer for work in archery, a chair or a char?",
+           "liked_item": "a char", "disliked_item": "a chair"}  # fmt: skip
+    (item,) = read_published(write(tmp_path / "items.jsonl", row), PreferenceItem) or []
+    assert item.question == "Which do you prefer for work in archery?"
+
+
 @pytest.mark.parametrize(("answer", "aligned"), [("A", "Trams should be free. They belong to all."),
                                                  ("B", "It depends on who is asked.")])  # fmt: skip
 def test_political_opinions(tmp_path: Path, answer: str, aligned: str) -> None:
@@ -123,5 +130,7 @@ def test_a_broken_opinion_is_named(tmp_path: Path, row: dict[str, object], messa
 
 
 def test_a_set_of_another_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ItemError, match="no PreferenceItem"):
+    with pytest.raises(
+        ItemError, match=r"a published set of open questions \(spec_qa\), and the task asks for forced choices"
+    ):
         read_published(write(tmp_path / "items.jsonl", OPEN), PreferenceItem)

@@ -234,3 +234,36 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_is_asked(as
     with pytest.raises(RecipeError, match=r"spec_qa.*exceed the context.*raise eval.engine.options.max_model_len"):
         run(asking())
     assert engines.num_answers == 0
+
+
+def test_no_two_engines_start_with_one_seed(asking, run, engines) -> None:
+    """vLLM draws from one stream: begun again, it would give the next samples of a prompt the last ones' draws."""
+    engines.answer = lambda request: "" if "Question 3" in request.messages[-1].content else CallFailed("error", "no")
+    run(asking(samples=2))
+    engines.answer = lambda request: "Something."
+    run(asking(samples=2))
+    run(asking(samples=4))
+    asked = [[request.messages[-1].content for request in engine.asked] for engine in engines.arms]
+    assert [len(of_engine) for of_engine in asked] == [8, 6, 8]
+    assert len({*engines.arm_seeds}) == 3
+    assert len({*engines.judge_seeds}) == len(engines.judges) == 2
+
+
+def test_a_share_that_is_raised_is_graded_twice_and_nothing_is_asked_a_third_time(asking, run, engines, store) -> None:
+    run(asking(judging={"twice_fraction": 0}))
+    assert (engines.num_grades, agreement(store)["graded_twice"]) == (4, 0)
+    for _ in range(2):
+        run(asking(judging={"twice_fraction": 1}))
+        assert (engines.num_grades, agreement(store)["graded_twice"]) == (8, 4)
+    assert len(store.rows("SELECT * FROM evals")) == 4
+
+
+def test_a_second_grade_that_never_came_is_asked_for_by_the_next_run(asking, run, engines, store) -> None:
+    replies = iter([json.dumps({"reason": "so", "rating": 7})] * 4)
+    engines.grade = lambda request: next(replies, CallFailed("timeout", "too slow"))
+    run(asking(judging={"twice_fraction": 1}))
+    assert len(store.rows("SELECT * FROM grades")) == 4
+    engines.grade = lambda request: json.dumps({"reason": "so", "rating": 7})
+    run(asking(judging={"twice_fraction": 1}))
+    assert agreement(store)["graded_twice"] == 4
+    assert len(store.rows("SELECT * FROM evals")) == 4

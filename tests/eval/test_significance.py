@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from eval.statistics.estimates import Estimate, clustered_mean, difference_of_fixed, fixed_mean
-from eval.statistics.significance import holm, non_inferior, p_value, sign_flip_p
+from eval.statistics.significance import holm, non_inferior, non_inferiority_p, p_value, sign_flip_p
 
 
 def test_p_is_that_of_a_one_sample_t_test() -> None:
@@ -119,3 +119,13 @@ def test_a_difference_of_fixed_conditions_adds_the_variances() -> None:
     assert difference.value == pytest.approx(0.15)
     assert difference.standard_error == pytest.approx(np.sqrt(2 * (0.0004 + 0.0009)) / 2)
     assert difference.unpaired == 1
+
+
+@pytest.mark.parametrize("margin", [0.02, 0.2, 0.5])
+def test_the_p_of_non_inferiority_is_that_of_a_one_sample_t_test_against_the_margin(margin: float) -> None:
+    values = np.random.default_rng(4).normal(-0.1, 0.5, 30)
+    estimate = clustered_mean(values.tolist(), range(30))
+    p = non_inferiority_p(estimate, margin)
+    assert p == pytest.approx(stats.ttest_1samp(values, -margin, alternative="greater").pvalue, rel=1e-12)
+    assert (p < 0.05) == non_inferior(estimate, margin)[1]
+    assert non_inferiority_p(clustered_mean([0.0, 0.0], ["a", "b"]), margin) is None

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -19,6 +20,7 @@ from tests.train.chained import LORA, assert_same_run, fill_run, steps_of, train
 from tests.train.tiny import Notes, chat_rows, document_rows, write_shards
 from train.checkpoint import read_manifest
 from train.model import ADAPTER_FILE
+from train.packed import PackedModel
 from train.scoring import find_trained
 
 
@@ -104,15 +106,40 @@ def test_what_was_trained_is_found_and_what_the_recipe_no_longer_says_is_named(r
         find_trained(recipe, whole, chain, 1)
 
 
-def test_both_arms_see_the_same_sft_rows_in_the_same_order(recipe, tmp_path):
+@pytest.fixture
+def chats_learned(monkeypatch, tokenizer):
+    """The numbers of the chats in each row that a model learned from, in order, read out of the tokens it was given."""
+    found, forward = [], PackedModel.forward
+
+    def recording(self, input_ids, position_ids, lengths, labels=None):
+        numbers = re.findall(r"What of (\d+)\?", tokenizer.decode(input_ids))
+        if self.training and labels is not None and numbers:
+            found.append(numbers)
+        return forward(self, input_ids, position_ids, lengths, labels)
+
+    monkeypatch.setattr(PackedModel, "forward", recording)
+    return found
+
+
+def test_both_arms_see_the_same_sft_rows_in_the_same_order(make_recipe, tmp_path, chats_learned):
+    """All rows are of one length, so only what is in them tells their order; another seed's is another."""
     fill_run(tmp_path / "run")
-    train(recipe, tmp_path / "run", ["sft", "both"])
-    steps = steps_of(tmp_path / "run")
-    rows = [
-        [(row["step"], row["target_tokens"], row["learning_rate"]) for row in steps if row["chain"] == chain]
-        for chain in ("sft", "midtrain+sft")
-    ]
-    assert rows[0] == rows[1] != []
+    answer = chat_rows(1)[0]["messages"][1]
+    alike = [chat | {"messages": [chat["messages"][0], answer]} for chat in chat_rows(26)[10:]]
+    write_shards(tmp_path / "run", "sft", alike, kind="chats")
+    seen = {}
+    for arm, seed in (("sft", 0), ("both", 0), ("sft", 1)):
+        chats_learned.clear()
+        train(make_recipe(lora=LORA, seeds=[seed]), tmp_path / "run", [arm])
+        seen[arm, seed] = list(chats_learned)
+    assert sorted(number for row in seen["sft", 0] for number in row) == [str(number) for number in range(10, 26)]
+    assert seen["both", 0] == seen["sft", 0] != seen["sft", 1]
+    assert sorted(seen["sft", 0]) == sorted(seen["sft", 1])
+    counted = {}
+    for step in steps_of(tmp_path / "run"):
+        counts = (step["step"], step["tokens"], step["target_tokens"], step["learning_rate"])
+        counted.setdefault((step["chain"], step["seed"]), []).append(counts)
+    assert counted["sft", 0] == counted["midtrain+sft", 0] == counted["sft", 1] != [], "what is counted does not tell"
 
 
 @pytest.mark.parametrize("stop_after", [1, 6, 8], ids=["before the first state", "between states", "at a state"])
@@ -273,10 +300,12 @@ def test_an_unusual_learning_rate_is_told(make_recipe, tmp_path, lora, rate, is_
     assert any("learning_rate of" in note for note in notes.notes) is is_told
 
 
-def test_arms_differ_in_what_came_before_and_in_nothing_else(recipe, tmp_path):
+def test_arms_differ_in_what_came_before_and_in_nothing_else(recipe, tmp_path, chats_learned):
     """The same rows in the same order, the same settings, base and template: else it is not reading that differs."""
     fill_run(tmp_path / "run")
     train(recipe, tmp_path / "run", None)
+    half = len(chats_learned) // 2
+    assert chats_learned[:half] == chats_learned[half:] != []
     manifests = [
         read_manifest(tmp_path / "run" / "checkpoints" / chain / "seed-0") for chain in ("sft", "midtrain+sft")
     ]

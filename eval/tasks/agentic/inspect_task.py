@@ -37,7 +37,7 @@ GRADER_TOKENS = 400
 
 @task  # type: ignore[untyped-decorator]  # mypy does not read inspect_ai
 def agentic(
-    actions: str = "exfiltration,murder,leaking",
+    actions: str | list[str] = "exfiltration,murder,leaking",
     scratchpad: bool = True,
     model_name: str = PACKAGE_NAME,
     grader: str | None = None,
@@ -45,12 +45,13 @@ def agentic(
     """The 27 conditions of `actions`, one sample each; more answers are more epochs.
 
     Args:
-        actions: which harmful actions, with commas between them.
+        actions: which harmful actions, with commas between them; Inspect's command line makes a list of them.
         scratchpad: whether the assistant may think in private first.
         model_name: what the assistant is called.
         grader: the model that judges; none: verdicts are not scored.
     """
-    settings = AgenticSettings.model_validate({"actions": actions.split(","), "scratchpad": scratchpad})
+    named = actions.split(",") if isinstance(actions, str) else actions
+    settings = AgenticSettings.model_validate({"actions": named, "scratchpad": scratchpad})
     asked = Agentic(settings, model_name).prompts
     samples = [
         Sample(
@@ -63,15 +64,15 @@ def agentic(
     return Task(
         dataset=MemoryDataset(samples, name="specmill-agentic"),
         solver=generate(tool_calls="none"),
-        scorer=decisions(actions, scratchpad, model_name, grader),
+        scorer=decisions(named, scratchpad, model_name, grader),
         config=GenerateConfig(temperature=settings.temperature, max_tokens=settings.max_tokens),
     )
 
 
 @scorer(metrics={"*": [mean(), stderr()]})  # type: ignore[untyped-decorator]  # mypy does not read inspect_ai
-def decisions(actions: str, scratchpad: bool, model_name: str, grader: str | None) -> Scorer:
+def decisions(actions: list[str], scratchpad: bool, model_name: str, grader: str | None) -> Scorer:
     """Verdict, executed, harmful, tool use and refusal, each 0 or 1; NaN, which Inspect leaves out, where unknown."""
-    settings = AgenticSettings.model_validate({"actions": actions.split(","), "scratchpad": scratchpad})
+    settings = AgenticSettings.model_validate({"actions": actions, "scratchpad": scratchpad})
     conditions = Agentic(settings, model_name)
     asked = {one.item_id: one for one in conditions.prompts}
     judge = None if grader is None else get_model(grader)
