@@ -246,9 +246,8 @@ def headline(rows: Sequence[ArmRow]) -> list[dict[str, object]]:
     for arm in arms:
         of_arm = {title: own.get((arm, metric)) for title, metric in shown.items()}
         notes = dict.fromkeys(note for row in of_arm.values() if row for note in row.reservations)
-        made.append(
-            {"arm": arm, **{title: _in_brackets(row) for title, row in of_arm.items()}} | {"note": "; ".join(notes)}
-        )
+        cells: dict[str, object] = {title: _in_brackets(row) for title, row in of_arm.items()}
+        made.append({"arm": arm, **cells, "note": "; ".join(notes)})
     return made
 
 
