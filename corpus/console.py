@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
 from rich.padding import Padding
@@ -180,10 +181,20 @@ def show_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """A table on stdout; nothing where there are no rows."""
     if not rows:
         return
-    table = Table(title=escape(title), title_justify="left", title_style="bold")
+    table = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for name in rows[0]:
         numbers = all(isinstance(row[name], int | float | None) for row in rows)
-        table.add_column(escape(name), justify="right" if numbers else "left", overflow="fold")
+        if numbers:  # never folded; their headings are, so that words have the room
+            table.add_column("\n".join(escape(name).split(" ")), justify="right", no_wrap=True)
+        else:
+            table.add_column(escape(name), overflow="fold", vertical="top")
     for row in rows:
         table.add_row(*(escape(_cell(value)) for value in row.values()))
     console = Console(highlight=False)

@@ -24,4 +24,10 @@ def evaluate(
     with opened("eval", recipe, override, check_settings) as (run, progress):
         report = evaluate_arms(run.recipe, run.store, arm, progress)
     for title, rows in report.tables():
-        show_table(title, rows)
+        # Of the error the interval says as much; the report and SQL have it.
+        shown = [
+            name
+            for name in (rows[0] if rows else ())
+            if name != "standard_error" and any(row[name] not in (None, "") for row in rows)
+        ]
+        show_table(title, [{name: row[name] for name in shown} for row in rows])

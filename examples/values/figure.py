@@ -79,7 +79,7 @@ def _interval(row: Effect) -> str:
 
 def draw(rows: list[Effect], path: Path) -> None:
     """Rates by arm, a panel a value, and the declared contrasts beside them."""
-    figure, panels = pyplot.subplots(1, 3, figsize=(10, 3.4), width_ratios=[1, 1, 0.9], layout="constrained")
+    figure, panels = pyplot.subplots(1, 3, figsize=(11, 3.4), width_ratios=[1, 1, 1], layout="constrained")
     arms = arms_of(rows)
     for panel, (value, name) in zip(panels, VALUES.items(), strict=False):
         for place, arm in enumerate(arms):
@@ -92,9 +92,10 @@ def draw(rows: list[Effect], path: Path) -> None:
     for place, row in enumerate(contrasts):
         _mark(panels[2], row, place, NEITHER if " - " in row["metric"] else COLOURS[row["metric"].split("_")[0]])
     panels[2].axvline(0, color="#c9cdcc", linewidth=1, zorder=0)
-    panels[2].set(title="Its own value's arm less the other's", xlabel="log-odds of the value's option (nats)")
+    panels[2].set(title="Own value's arm less the other's", xlabel="log-odds (nats)")
     panels[2].set_yticks(range(len(contrasts)), [_items(row).replace(" on ", " on\n") for row in contrasts])
     panels[2].set_ylim(-0.6, len(contrasts) - 0.4)
+    panels[2].margins(x=0.12)
     for panel in panels:
         panel.invert_yaxis()
         panel.spines[["top", "right"]].set_visible(False)
