@@ -104,7 +104,8 @@ async def _ask_each(
     with TemporaryDirectory(prefix="specmill-arm-") as folder:
         # vLLM draws all replies from one stream: started anew with the same seed it would give the same draws again, to
         # samples 50 to 99 of a prompt those of 0 to 49, and to each arm those of the one before.
-        async with open_engine(serve(recipe, one, Path(folder)), draw("engine", asked[0].key) % 2**31) as engine:
+        seed = draw("engine", [want.key for want in asked]) % 2**31
+        async with open_engine(serve(recipe, one, Path(folder)), seed) as engine:
             tasks = ", ".join(sorted({want.task for want in asked}))
             try:
                 refuse_too_long(engine, (want.request for want in asked), _REMEDY)

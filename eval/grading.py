@@ -117,7 +117,8 @@ def grade_missing(
 async def _grade_each(store: WritingStore, judge: Judge, missing: Sequence[_Wanted], progress: Progress) -> StageReport:
     replies = _num_replies(store)
     # As for answers: the same seed at each start would give a question that is graded twice the same draws.
-    async with open_engine(judge.recipe.engines[judge.name], draw("engine", missing[0].grade_id) % 2**31) as engine:
+    seed = draw("engine", [want.grade_id for want in missing]) % 2**31
+    async with open_engine(judge.recipe.engines[judge.name], seed) as engine:
         judging = judge.recipe.eval.judging
         asked = (_request(want.question, judging.max_tokens) for want in missing)
         try:

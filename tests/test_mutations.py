@@ -197,7 +197,8 @@ MUTATIONS = {
         "return self.sum_logprob", "eval/test_preference.py", "does_not_fit",
     ),
     "engines that draw alike": (
-        "eval/answering.py", 'draw("engine", asked[0].key) % 2**31', "recipe.seed", "eval/test_sampled.py", "one_seed",
+        "eval/answering.py", 'draw("engine", [want.key for want in asked]) % 2**31', "recipe.seed",
+        "eval/test_sampled.py", "one_seed",
     ),
     "no correction for the number of contrasts": (
         "eval/statistics/significance.py", "(len(p_values) - rank) * p", "p", "eval/test_significance.py", "holm",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -12,6 +13,7 @@ from corpus.store import WritingStore
 from eval import check_settings
 from eval.statistics.arms import arms_table, tables
 from eval.statistics.significance import non_inferiority_p, p_value
+from eval.tasks.capability import ACCURACY, ACCURACY_PER_BYTE
 from eval.tasks.preference import SCORINGS
 
 Add = Callable[..., None]
@@ -146,13 +148,14 @@ def test_of_these_very_conditions_none_is_taken_off_another() -> None:
 def test_a_declared_loss_of_capability_has_the_p_of_its_margin(store: WritingStore, add_rows: Add) -> None:
     """A loss of an eighth is found within the margin before it is found to be a loss."""
     store.writer("eval").set_current("evals", {"all": "h"})
-    for place in range(40):
-        for arm, value in (("base", 1.0), ("arm", float(place % 8 != 0)), ("other", 1.0)):
-            add_rows("evals", {
-                "eval_id": f"{arm}{place}", "arm": arm, "train_seed": None if arm == "base" else 0, "eval_hash": "h",
-                "task": "capability", "item_id": f"i{place}", "variant": "accuracy", "cluster": f"c{place % 10}",
-                "score": 1.0, "value": value, "sample": 0,
-            })  # fmt: skip
+    kinds = itertools.product(range(40), ("base", "arm", "other"), (ACCURACY, ACCURACY_PER_BYTE))
+    for place, arm, variant in kinds:
+        value = float(arm != "arm" or place % 8 != 0)
+        add_rows("evals", {
+            "eval_id": f"{arm}{place}{variant}", "arm": arm, "train_seed": None if arm == "base" else 0, "sample": 0,
+            "eval_hash": "h", "task": "capability", "item_id": f"i{place}", "variant": variant,
+            "cluster": f"c{place % 10}", "score": 1.0, "value": value,
+        })  # fmt: skip
     arms: dict[str, list[str]] = {"base": [], "arm": ["s"], "other": ["t"]}
     contrasts = [{"arm": arm, "against": "base", "metric": "capability/accuracy"} for arm in ("arm", "other")]
     recipe = declaring(arms, contrasts, [{"capability": {"margin": 0.3}}])

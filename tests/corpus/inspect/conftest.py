@@ -217,7 +217,8 @@ def write_answers(store: WritingStore) -> None:
             })  # fmt: skip
     difference = table_row("effects", arm="midtrain", against="base", metric="agentic/verdict", value=0.1, low=-0.1,
                            high=0.3, n=3, clusters=3, seeds=1, is_declared=True, pass_hash="effects-1")  # fmt: skip
-    evals.commit("effects", "effects-1", pa.Table.from_pylist([difference], schema=TABLES["effects"].schema))
+    metric = difference | {"against": None, "value": 0.4, "low": 0.2, "high": 0.6, "is_declared": False}
+    evals.commit("effects", "effects-1", pa.Table.from_pylist([difference, metric], schema=TABLES["effects"].schema))
     evals.set_current("effects", {"effects": "effects-1"})
     evals.set_current("answers", {"all": "answers-1"})
     evals.set_current("grades", {"rubric": "g"})
