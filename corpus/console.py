@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -31,6 +32,8 @@ from corpus.inspect.visible import visible
 
 LINE_SECONDS = 15.0
 """Time between two lines of progress where there is no terminal."""
+LONGEST_NAME, LEAST_WORDS = 20, 10
+"""A table folds no cell that is one word up to so long, as long as those with more to say keep so much (columns)."""
 PLAIN_WIDTH = 140
 """Width of tables where there is no terminal to ask, and `COLUMNS` does not say (columns)."""
 
@@ -181,6 +184,12 @@ def show_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
     """A table on stdout; nothing where there are no rows."""
     if not rows:
         return
+    console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=PLAIN_WIDTH)
+    cells = {name: [_cell(row[name]) for row in rows] for name in rows[0]}
+    numbers = {name for name in cells if all(isinstance(row[name], int | float | None) for row in rows)}
+    whole = _whole(cells, numbers, console.width)
     table = Table(
         title=escape(title),
         title_justify="left",
@@ -189,18 +198,28 @@ def show_table(title: str, rows: Sequence[Mapping[str, object]]) -> None:
         padding=(0, 1, 0, 0),
         pad_edge=False,
     )
-    for name in rows[0]:
-        numbers = all(isinstance(row[name], int | float | None) for row in rows)
-        if numbers:  # never folded; their headings are, so that words have the room
-            table.add_column("\n".join(escape(name).split(" ")), justify="right", no_wrap=True)
-        else:
-            table.add_column(escape(name), overflow="fold", vertical="top")
-    for row in rows:
-        table.add_row(*(escape(_cell(value)) for value in row.values()))
-    console = Console(highlight=False)
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, width=PLAIN_WIDTH)
+    for name in cells:
+        heading = name.replace(" ", "\n") if name in whole else name
+        justify: Literal["left", "right"] = "right" if name in numbers else "left"
+        table.add_column(escape(heading), justify=justify, overflow="fold", no_wrap=name in whole)
+    for row in zip(*cells.values(), strict=True):
+        table.add_row(*map(escape, row))
     console.print(table)
+
+
+def _whole(cells: Mapping[str, Sequence[str]], numbers: Set[str], width: int) -> Set[str]:
+    """The columns that are not folded: numbers and names, so that what is told in words has the room that is left.
+
+    None where there is too little of it: a table that does not fit would lose what stands to the right.
+    """
+    widths = {
+        name: max(len(part) for part in (*name.split(" "), *texts))
+        for name, texts in cells.items()
+        if name in numbers or all(len(text) <= LONGEST_NAME and " " not in text for text in texts)
+    }
+    folded = len(cells) - len(widths)
+    room = width - sum(widths.values()) - 2 * len(cells)
+    return widths.keys() if room >= LEAST_WORDS * folded else set()
 
 
 def _cell(value: object) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import time
+from collections import Counter
 
 import pytest
 from rich.console import Console
 
-from corpus.console import LINE_SECONDS, Lines, Panel
+from corpus.console import LINE_SECONDS, Lines, Panel, show_table
 
 STANDS = (
     "loss 2.31 \N{MIDDLE DOT} held out 2.45 \N{MIDDLE DOT} 1,203 tokens/s (1,190 learned) \N{MIDDLE DOT} "
@@ -104,3 +105,37 @@ def test_a_bar_is_one_line_however_narrow_the_terminal() -> None:
     panel.describe("sft", "loss 2")
     for width in range(10, 120):
         assert [line.strip() for line in drawn(panel, width)][2:] == ["loss 2"], width
+
+
+ROWS = [
+    {"metric": "a long metric/of a task, change from another arm " * 2, "arm": "midtrain+sft", "value (nats)": 0.12345},
+    {"metric": "short", "arm": "base", "value (nats)": -1234567.0},
+]
+
+
+def shown(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+    monkeypatch.setenv("COLUMNS", str(width))
+    show_table("title", ROWS)
+    return capsys.readouterr().out
+
+
+def test_a_table_folds_what_is_told_in_words_and_no_number_or_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = shown(60, monkeypatch, capsys)
+    assert "midtrain+sft" in out and "0.1235" in out and "-1,234,567" in out
+    assert max(map(len, out.splitlines())) <= 60
+
+
+@pytest.mark.parametrize("width", [24, 40, 60, 140])
+def test_a_table_loses_nothing_however_narrow(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where numbers alone would leave no room for words, they are folded too, and not cut off."""
+    out = shown(width, monkeypatch, capsys)
+    assert max(map(len, out.splitlines())) <= width
+    said = Counter("".join(out.split()))
+    for row in ROWS:
+        wanted = Counter("".join(str(row["metric"]).split()) + str(row["arm"]))
+        assert not wanted - said
+    assert not Counter("0.1235-1,234,567") - said

@@ -269,7 +269,7 @@ def test_a_recipe_without_arms_measures_nothing(recipe: Recipe, store: WritingSt
 def test_a_file_of_items_is_read_before_anything_is_trained(recipe: Recipe, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text('{"item_id": "a"}\n')
-    for kind in ("preference", "capability", "spec_qa"):
+    for kind in ("capability", "spec_qa"):
         measured = Eval.model_validate({"tasks": [{kind: {"items_file": str(path)}}]})
         with pytest.raises(ItemError, match=rf"eval.tasks: {kind}: .*mine\.jsonl, line 1, field cluster: is missing"):
             check_settings(recipe.model_copy(update={"eval": measured}))
