@@ -258,7 +258,7 @@ def test_the_command_shows_it_and_trains_one_classifier(tmp_path) -> None:
     )
 
     def ask(*arguments):
-        return CliRunner().invoke(specmill.app, list(arguments))
+        return CliRunner().invoke(specmill.app, list(arguments), env={"COLUMNS": "140"})
 
     file = str(tmp_path / "recipe.yaml")
     assert ask("import", file, str(tmp_path / "rows.jsonl"), "--as", "web").exit_code == 0
