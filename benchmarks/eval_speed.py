@@ -7,8 +7,7 @@ each, ABAB. Ours computes what two options share once; the harness is taken with
 here, by a trial of a few items. Loading is not counted. The ratio is of medians, and each round's own stands beside it.
 
 The first items are scored by the harness in float64 too, which both are held against: sums of ours that are farther
-from it than 1e-5 a token are refused. How far the harness's own fp32 is from it hangs on how its log_softmax adds up
-49,152 terms on the processor at hand.
+from it than 1e-5 a token are refused.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ def compare(given: argparse.Namespace) -> None:
         found = {name: run(given, name, best, given.items) for name in names}
         for name, one in found.items():
             seconds[name].append(float(str(one["seconds"])))
-            # A sum has several tokens, the harness does not say how many: they are those of ours.
+            # Of the first items alone; how many tokens a sum has, only ours says.
             off = [
                 abs(a - b) / size for a, b, size in zip(one["sums"], exact, found["specmill"]["sizes"], strict=False)
             ]

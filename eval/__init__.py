@@ -60,9 +60,9 @@ def evaluate_arms(recipe: Recipe, store: WritingStore, arms: Sequence[str] | Non
     """
     from eval.evaluate import evaluate_missing
     from eval.serving import serve_arm
-    from train.scoring import load_for_scoring, scores_in_plain_template
+    from train.scoring import load_for_scoring, uses_plain_template
 
-    if recipe.arms and scores_in_plain_template(recipe.train):
+    if recipe.arms and uses_plain_template(recipe.train):
         progress.note(f"asks in Specmill's plain template: {recipe.train.model} has no chat template of its own")
     return evaluate_missing(recipe, store, arms, progress, load_for_scoring, serve_arm)
 

@@ -49,6 +49,10 @@ class Judge:
         """Names how grades by one rubric are given: what makes them current."""
         return content_id("grading", self.identity, rubric)
 
+    def grades_twice(self, grade_id: str) -> bool:
+        """Whether the answer of a first grade is among the share that has a second."""
+        return draw("graded_twice", grade_id) / 2**64 < self.recipe.eval.judging.twice_fraction
+
     def grade_id(self, question: Question, again: bool = False) -> str:
         """Names a grade by judge, rubric and text."""
         return content_id("grade", self.identity, list(question.messages), _schema(question.form), again)
@@ -106,7 +110,7 @@ def grade_missing(
     wanted: dict[str, _Wanted] = {}
     for first, (task, question) in questions.items():
         wanted[first] = _Wanted(first, first, task, question, again=False)
-        if draw("graded_twice", first) / 2**64 < judge.recipe.eval.judging.twice_fraction:
+        if judge.grades_twice(first):
             second = judge.grade_id(question, again=True)
             wanted[second] = _Wanted(second, first, task, question, again=True)
     there = grades(store, list(wanted))
@@ -161,6 +165,12 @@ async def _grade(engine: Engine, judge: Judge, replies: Mapping[str, int], want:
         "grading_hash": judge.grading_hash(want.question.rubric),
     }
     return Done({"calls": judged.calls, "grades": [row]}, judged.outcome)
+
+
+def lacks_second(store: Store, judge: Judge) -> bool:
+    """Whether a second grade is due that is not there: the share was raised, or the judge did not answer."""
+    rows = store.rows("SELECT question_id, bool_or(again) AS has_second FROM grades GROUP BY question_id")
+    return any(not row["has_second"] and judge.grades_twice(str(row["question_id"])) for row in rows)
 
 
 def _request(question: Question, max_tokens: int) -> Request:

@@ -11,7 +11,7 @@ from corpus.stage import Progress, StageReport
 from corpus.store import Store, WritingStore
 from corpus.store.identity import content_id
 from eval.answering import ArmEngine, Wanted, answer_missing, wanted_answers
-from eval.grading import Judge, grade_missing, grades
+from eval.grading import Judge, grade_missing, grades, lacks_second
 from eval.tasks import Task
 from eval.tasks.material import Measured, Question, Sampled
 from eval.trained import TrainedArm
@@ -81,12 +81,13 @@ def read_answers(
     """Write what rules and the judge say of the answers that have no rows yet, of all arms together.
 
     What rules tell alone is written first, so that a judge that breaks off takes nothing with it. Answers with rows are
-    read once more where there is a judge: the share of them that is graded twice may have been raised.
+    read once more only where a second grade is due.
     """
+    unread_only = judge is None or not lacks_second(store, judge)
     write = store.writer("eval").append
     judged: list[_Judged] = []
     for of_task in answered:
-        for want, text, is_read in _given(store, of_task, unread_only=judge is None):
+        for want, text, is_read in _given(store, of_task, unread_only=unread_only):
             reading = of_task.sampled.read(want.asked, text, can_judge=judge is not None)
             if reading.question is not None:
                 assert judge is not None, want

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import typer
@@ -24,10 +25,10 @@ def evaluate(
     with opened("eval", recipe, override, check_settings) as (run, progress):
         report = evaluate_arms(run.recipe, run.store, arm, progress)
     for title, rows in report.tables():
-        # Of the error the interval says as much; the report and SQL have it.
-        shown = [
-            name
-            for name in (rows[0] if rows else ())
-            if name != "standard_error" and any(row[name] not in (None, "") for row in rows)
-        ]
-        show_table(title, [{name: row[name] for name in shown} for row in rows])
+        show_table(title, _on_screen(rows))
+
+
+def _on_screen(rows: Sequence[Mapping[str, object]]) -> list[dict[str, object]]:
+    """Rows without empty columns, and without the errors, of which the intervals say as much; the report has them."""
+    empty = {name for name in (rows[0] if rows else ()) if all(row[name] in (None, "") for row in rows)}
+    return [{name: value for name, value in row.items() if name not in empty | {"standard_error"}} for row in rows]

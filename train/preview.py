@@ -29,9 +29,9 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
     """A row for each stage of each chain that the arms go through; empty without one.
 
     An update has whole rows of `seq_tokens`, enough for `batch_tokens`, until the stage was trained once, then what it
-    had. Tokens are those of the mix once it
-    is made, before that the recipe's budget for it, and unknown (None) without one. Seconds are for what is not there
-    yet, at the speed at which this run trained the stage, or else any; None before it has trained anything.
+    had. Tokens are those of the mix once it is made, before that the recipe's budget for it, and unknown (None) without
+    one. Seconds are for what is not there yet, at the speed at which this run trained the stage, or else any; None
+    before it has trained anything.
     """
     folder = run_folder(recipe)
     there, measured = _trained(folder)
@@ -41,6 +41,7 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
         name, settings = "+".join(chain), recipe.train.stages[chain[-1]]
         made_tokens = _made_tokens(folder, settings.data)
         data_tokens = _asked_tokens(recipe, settings.data) if made_tokens is None else made_tokens
+        is_missing = made_tokens is None and ":" in settings.data  # this run's own mixes come before its training
         known = measured.get(chain[-1])
         row_tokens = settings.seq_tokens
         per_update = known.tokens_per_update if known else math.ceil(settings.batch_tokens / row_tokens) * row_tokens
@@ -52,8 +53,7 @@ def stage_rows(recipe: Recipe) -> list[dict[str, object]]:
         rows.append(
             {
                 "chain": name,
-                "data": settings.data
-                + ("" if made_tokens is not None or ":" not in settings.data else " (not there yet)"),
+                "data": f"{settings.data} (not there yet)" if is_missing else settings.data,
                 "seeds": len(recipe.train.seeds),
                 "trained": len(recipe.train.seeds) - len(missing),
                 "updates": settings.updates or (tokens and math.ceil(tokens / per_update)),

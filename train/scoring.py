@@ -23,6 +23,8 @@ from train.model import (
 )
 from train.runs import CHECKPOINTS, StageRun, deciding_settings, stage_runs
 
+__all__ = ["find_trained", "load_for_scoring", "scoring_hash", "serve_trained", "uses_plain_template"]
+
 if TYPE_CHECKING:
     import torch
     from peft import PeftModel
@@ -92,15 +94,6 @@ def load_for_scoring(
 
         model = PeftModel.from_pretrained(cast("torch.nn.Module", model), str(checkpoint))
     return model.requires_grad_(False).to(choose_compute(recipe.train).device).eval(), tokenizer
-
-
-def scores_in_plain_template(train: Train) -> bool:
-    """Whether chats are asked in Specmill's plain template, since the model and the recipe have none.
-
-    Raises:
-        SetupError: the model is not there.
-    """
-    return uses_plain_template(train)
 
 
 def serve_trained(recipe: Recipe, checkpoint: Path | None, folder: Path) -> tuple[str, Path | None, Path]:

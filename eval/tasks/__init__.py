@@ -123,7 +123,9 @@ def check_items(recipe: Recipe, tasks: Sequence[Task]) -> None:
         except ItemError as error:
             raise ItemError(f"eval.tasks: {task.name}: {error}") from None
         if loaded.sampled is not None:
-            assert loaded.sampled.prompts, task.name
+            list(
+                loaded.sampled.prompts
+            )  # rendering them finds what they are made of, such as inspect-evals, or says so
 
 
 def make_tasks(recipe: Recipe) -> list[Task]:
